@@ -1,0 +1,61 @@
+"""One deployment: which endpoint, which names, and what was asked for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from shadow_provider.plan import tags as tagging
+from shadow_provider.plan.arguments import MaybeNone, Name, Specification
+from shadow_provider.plan.names import DeploymentNames, deployment_names
+from shadow_provider.plan.variants import DataCapture, ProductionVariant, ShadowVariant
+
+
+class Deployment(Specification):
+    """Which deployment this is.
+
+    Attributes:
+        endpoint_name: the endpoint it is about.
+        deployment_id: tells this deployment from others on the same endpoint; the same id is the same deployment, also
+            after a retry, a clear or a restart. Any text.
+    """
+
+    endpoint_name: Name
+    deployment_id: Annotated[str, Field(min_length=1)]
+
+    @cached_property
+    def names(self) -> DeploymentNames:
+        """The names of everything that this deployment makes."""
+        return deployment_names(self.endpoint_name, self.deployment_id)
+
+    def tags(self, role: str, content: dict[str, Any], *, baseline_config: str | None = None) -> dict[str, str]:
+        """Return the tags of one of its resources."""
+        return tagging.deployment_tags(
+            endpoint_name=self.endpoint_name,
+            deployment_id=self.deployment_id,
+            role=role,
+            content=content,
+            baseline_config=baseline_config,
+        )
+
+    def owns(self, tags: dict[str, str]) -> bool:
+        """Tell whether a resource with these tags was made by this deployment."""
+        return tagging.is_ours(tags, endpoint_name=self.endpoint_name, deployment_id=self.deployment_id)
+
+
+class ShadowPlan(Specification):
+    """What is asked of the shadow config.
+
+    Attributes:
+        shadow_variant: the shadow.
+        sampling_percentage: share of requests that SageMaker copies to it, above 0 and up to 100.
+        data_capture: capture while the shadow runs; None keeps the endpoint's own.
+        production_variant: given only where the deployment makes the endpoint itself.
+    """
+
+    shadow_variant: ShadowVariant = ShadowVariant()
+    sampling_percentage: Annotated[float, Field(gt=0, le=100)] = 100.0
+    data_capture: Annotated[DataCapture | None, MaybeNone] = None
+    production_variant: Annotated[ProductionVariant | None, MaybeNone] = None

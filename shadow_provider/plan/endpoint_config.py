@@ -1,0 +1,171 @@
+"""The three endpoint configs of a deployment: baseline, shadow and promoted.
+
+Endpoint configs are immutable, so each change of the endpoint is a new config and an update. The shadow config is the
+baseline plus one shadow variant; the promoted config is the baseline with the candidate's model under the *same*
+production variant name, so that autoscaling, alarms and metrics go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from shadow_provider.plan.endpoint_state import EndpointState
+from shadow_provider.plan.errors import PlanError
+from shadow_provider.plan.variants import DataCapture, ProductionVariant, ShadowVariant
+
+# What a config carries besides its variants; all of it stays as it is through shadow and promotion.
+_CARRIED = ("KmsKeyId", "DataCaptureConfig", "MetricsConfig", "ExplainerConfig", "ExecutionRoleArn", "VpcConfig",
+            "EnableNetworkIsolation", "CrossRegionTrafficConfig")  # fmt: skip
+# What a shadow does not take over from production: its own name, model and size.
+_OF_PRODUCTION_ONLY = ("VariantName", "ModelName", "InitialVariantWeight", "InitialInstanceCount", "InstanceType")
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Production without a shadow: the state that a rollback restores.
+
+    Attributes:
+        config_name: name of the baseline endpoint config.
+        variant: the production variant as ``ProductionVariant`` of AWS, with the *present* instance count.
+        carried: the rest of the config (capture, KMS key, metrics, …) as AWS describes it.
+    """
+
+    config_name: str
+    variant: Mapping[str, Any]
+    carried: Mapping[str, Any]
+
+    @property
+    def variant_name(self) -> str:
+        """The production variant's name, which no deployment changes."""
+        return str(self.variant["VariantName"])
+
+    @property
+    def model_name(self) -> str:
+        """The incumbent."""
+        return str(self.variant["ModelName"])
+
+
+def baseline_of_live_endpoint(state: EndpointState, config: Mapping[str, Any]) -> Baseline:
+    """Read the baseline from an endpoint as it runs.
+
+    Args:
+        state: the endpoint.
+        config: DescribeEndpointConfig of its active config.
+
+    Raises:
+        PlanError: the endpoint is of a kind that cannot have a shadow.
+    """
+    name = config["EndpointConfigName"]
+    variants = config.get("ProductionVariants") or []
+    _refuse_unless_shadowable(state.name, name, config, variants)
+    variant = dict(variants[0])
+    running = next((item for item in state.production if item.name == variant["VariantName"]), None)
+    if running is not None and running.desired_instances:
+        # Autoscaling may have moved it; a new config starts with its own InitialInstanceCount.
+        variant["InitialInstanceCount"] = running.desired_instances
+    return Baseline(name, variant, {key: config[key] for key in _CARRIED if config.get(key) is not None})
+
+
+def _refuse_unless_shadowable(
+    endpoint: str, config_name: str, config: Mapping[str, Any], variants: list[dict[str, Any]]
+) -> None:
+    where = f"endpoint_name={endpoint!r} (config {config_name!r})"
+    if config.get("ShadowProductionVariants"):
+        raise PlanError(
+            f"{where}: it has a shadow variant already, which is not this deployment's. SageMaker allows one: "
+            "finish or roll back the other deployment first."
+        )
+    if len(variants) != 1:
+        raise PlanError(f"{where}: it has {len(variants)} production variants; a shadow needs exactly one.")
+    if config.get("AsyncInferenceConfig") is not None:
+        raise PlanError(f"{where}: it is an asynchronous endpoint; those cannot have a shadow variant.")
+    if variants[0].get("ServerlessConfig") is not None:
+        raise PlanError(f"{where}: its production variant is serverless; those cannot have a shadow variant.")
+    if not variants[0].get("ModelName"):
+        raise PlanError(f"{where}: its production variant has no model of its own (inference components).")
+
+
+def baseline_of_new_endpoint(
+    config_name: str, production: ProductionVariant, model_name: str, capture: DataCapture | None
+) -> Baseline:
+    """Plan the baseline of an endpoint that the deployment makes itself: production alone."""
+    variant = production.model_dump(by_alias=True, exclude_none=True) | {"ModelName": model_name}
+    return Baseline(config_name, variant, {"DataCaptureConfig": capture.to_aws()} if capture else {})
+
+
+def with_capture(baseline: Baseline, capture: DataCapture | None) -> Baseline:
+    """Return the baseline with the capture that runs while the shadow does.
+
+    Raises:
+        PlanError: neither the baseline captures nor was a destination given: there could be no pairs.
+    """
+    if capture is not None:
+        return replace(baseline, carried={**baseline.carried, "DataCaptureConfig": capture.to_aws()})
+    present = baseline.carried.get("DataCaptureConfig") or {}
+    if not present.get("EnableCapture", bool(present)):
+        raise PlanError(
+            f"data_capture=None: endpoint config {baseline.config_name!r} does not capture requests and answers, so "
+            "there would be nothing to compare. Give data_capture={'destination_s3_uri': 's3://…'}."
+        )
+    return baseline
+
+
+def baseline_request(baseline: Baseline) -> dict[str, Any]:
+    """Return the CreateEndpointConfig request of a baseline, without tags."""
+    return {"EndpointConfigName": baseline.config_name, "ProductionVariants": [dict(baseline.variant)],
+            **baseline.carried}  # fmt: skip
+
+
+def shadow_request(
+    baseline: Baseline, *, config_name: str, candidate_model: str, shadow: ShadowVariant, sampling_percentage: float
+) -> dict[str, Any]:
+    """Return the CreateEndpointConfig request of the shadow config, without tags.
+
+    The weights say which share of requests is copied: AWS documents production 1 and shadow 0.5 as 50 %, and no
+    formula. With production always at 1.0 and the shadow at most at 1.0, every reading of it gives the same share.
+
+    Args:
+        baseline: production as it is, capture included.
+        config_name: name of the new config.
+        candidate_model: the model behind the shadow.
+        shadow: what was asked of the shadow variant.
+        sampling_percentage: share of requests to copy, above 0 and up to 100.
+
+    Raises:
+        PlanError: the two variants would share a name.
+    """
+    if shadow.variant_name == baseline.variant_name:
+        raise PlanError(
+            f"shadow_variant.variant_name={shadow.variant_name!r}: is the production variant's name; "
+            "the shadow needs another"
+        )
+    production = {**baseline.variant, "InitialVariantWeight": 1.0}
+    mirrored = {key: value for key, value in baseline.variant.items() if key not in _OF_PRODUCTION_ONLY}
+    mirrored |= {
+        "VariantName": shadow.variant_name,
+        "ModelName": candidate_model,
+        "InstanceType": shadow.instance_type or baseline.variant["InstanceType"],
+        "InitialInstanceCount": shadow.initial_instance_count or baseline.variant["InitialInstanceCount"],
+        "InitialVariantWeight": sampling_percentage / 100,
+    }
+    return {"EndpointConfigName": config_name, "ProductionVariants": [production],
+            "ShadowProductionVariants": [mirrored], **baseline.carried}  # fmt: skip
+
+
+def promoted_request(
+    baseline: Baseline, *, config_name: str, candidate_model: str, instance_count: int | None
+) -> dict[str, Any]:
+    """Return the CreateEndpointConfig request of the promoted config, without tags.
+
+    Args:
+        baseline: the baseline, with its own capture, not the one that ran beside the shadow.
+        config_name: name of the new config.
+        candidate_model: the model to serve from now on.
+        instance_count: production's present number of instances; None keeps the baseline's.
+    """
+    variant = {**baseline.variant, "ModelName": candidate_model}
+    if instance_count:
+        variant["InitialInstanceCount"] = instance_count
+    return {"EndpointConfigName": config_name, "ProductionVariants": [variant], **baseline.carried}

@@ -1,0 +1,31 @@
+"""The errors of this project: a small tree, so that a caller can tell what is final from what may pass."""
+
+from __future__ import annotations
+
+
+class ShadowError(Exception):
+    """Base of everything this project raises on purpose."""
+
+
+class PlanError(ShadowError, ValueError):
+    """An argument breaks a rule. Final: the message names the argument, its value and the rule."""
+
+
+class ForeignResourceError(ShadowError):
+    """A resource with a name of ours exists, but it is not ours or has other content. Final."""
+
+
+class EndpointChangedError(ShadowError):
+    """The endpoint is not on a config that this deployment expects: somebody else changed it. Final."""
+
+
+class EndpointBusyError(ShadowError):
+    """The endpoint is in the middle of a change that is not ours. May pass: worth a retry."""
+
+
+class EndpointFailedError(ShadowError):
+    """A change of the endpoint ended otherwise than asked: rolled back, Failed, OutOfService, … Final."""
+
+
+class EndpointTimeoutError(ShadowError):
+    """The deadline passed while the endpoint was still changing. The change itself may still be under way."""
