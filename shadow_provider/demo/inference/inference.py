@@ -21,7 +21,7 @@ def model_fn(model_dir: str) -> Any:
     """Load the model and let it answer once, so that no caller pays for what the first answer sets up.
 
     Raises:
-        Exception: whatever unpickling raises when the file is missing or damaged; the container never passes a ping then.
+        Exception: whatever unpickling raises when the file is missing or damaged. No ping then passes.
     """
     model = joblib.load(Path(model_dir) / "model.joblib")
     model.predict(np.zeros((1, FEATURES)))
