@@ -1,0 +1,41 @@
+"""Hours and minutes of a window, as S3 prefixes and CloudWatch periods need them."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from shadow_provider.verdict.evidence import EvidenceWindow
+
+__all__ = ["EvidenceWindow", "hours", "period_grain", "rounded_down", "rounded_up"]
+
+_HOUR = timedelta(hours=1)
+
+
+def hours(start: datetime, end: datetime) -> Iterator[datetime]:
+    """Each full hour from the one in which `start` lies to the one in which `end` lies, both included."""
+    hour = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    while hour <= end:
+        yield hour
+        hour += _HOUR
+
+
+def rounded_down(moment: datetime, seconds: int) -> datetime:
+    """The last multiple of that many seconds that is not after the moment."""
+    whole = int(moment.timestamp() // seconds) * seconds
+    return datetime.fromtimestamp(whole, UTC)
+
+
+def rounded_up(moment: datetime, seconds: int) -> datetime:
+    """The first multiple of that many seconds that is not before the moment."""
+    down = rounded_down(moment, seconds)
+    return down if down == moment else down + timedelta(seconds=seconds)
+
+
+def period_grain(start: datetime, now: datetime) -> int:
+    """The seconds of which a CloudWatch period must be a multiple, by the age of the start.
+
+    60 s data is kept for 15 days, 300 s data for 63 days, then hours are left (GetMetricData, parameter Period).
+    """
+    age = now - start
+    if age > timedelta(days=63):
+        return 3600
+    return 300 if age > timedelta(days=15) else 60
