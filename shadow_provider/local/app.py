@@ -1,0 +1,121 @@
+"""The ASGI app behind the one endpoint_url: tells the services apart and keeps every answer AWS-shaped."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable
+from typing import Any
+
+from shadow_provider.local.cloudwatch import CloudWatch
+from shadow_provider.local.cloudwatch_query import answer_query
+from shadow_provider.local.control_plane import ControlPlane
+from shadow_provider.local.errors import AwsError, internal_failure, unknown_operation
+from shadow_provider.local.moto_bridge import MotoBridge
+from shadow_provider.local.protocol import (
+    JSON_1_0,
+    JSON_1_1,
+    Receive,
+    Request,
+    Response,
+    Scope,
+    Send,
+    error_response,
+    headers_of,
+    json_response,
+    read_body,
+    send_response,
+)
+from shadow_provider.local.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+_INVOCATIONS = re.compile(r"/endpoints/([^/]+)/invocations")
+_CREDENTIAL_SCOPE = re.compile(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request")
+_SAGEMAKER, _CLOUDWATCH = "SageMaker.", "GraniteServiceVersion20100801."
+
+
+class LocalApp:
+    """Routes a request to the service it is for.
+
+    Args:
+        control_plane: SageMaker.
+        runtime: SageMaker runtime.
+        cloudwatch: CloudWatch.
+        moto: Everything else.
+        status: What GET /_local/status answers.
+    """
+
+    def __init__(
+        self,
+        control_plane: ControlPlane,
+        runtime: Runtime,
+        cloudwatch: CloudWatch,
+        moto: MotoBridge,
+        status: Callable[[], dict[str, Any]],
+    ) -> None:
+        self._control_plane = control_plane
+        self._runtime = runtime
+        self._cloudwatch = cloudwatch
+        self._moto = moto
+        self._status = status
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one HTTP request."""
+        if scope["type"] != "http":
+            return
+        started = False
+
+        async def watched(message: Any) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._route(scope, receive, watched)
+        except Exception:
+            logger.exception("%s %s failed", scope["method"], scope["path"])
+            if not started:
+                await send_response(send, error_response(internal_failure()))
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raw_path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
+        invocation = _INVOCATIONS.fullmatch(raw_path)
+        if invocation is not None and scope["method"] == "POST":
+            await self._runtime.invoke(invocation[1], scope, receive, send)
+            return
+        headers = headers_of(scope)
+        target = headers.get("x-amz-target", "")
+        service = _CREDENTIAL_SCOPE.search(headers.get("authorization", ""))
+        if target.startswith((_SAGEMAKER, _CLOUDWATCH)) or (service and service[1] in ("sagemaker", "monitoring")):
+            request = Request(scope["method"], raw_path, headers, await read_body(receive))
+            await send_response(send, self._ours(request, target))
+        elif raw_path.startswith("/_local/") and service is None:
+            await send_response(send, self._local(raw_path))
+        elif raw_path.startswith("/moto-api"):
+            # moto's own switchboard: a reset there would pull S3 from under the endpoints.
+            await send_response(send, error_response(unknown_operation(raw_path)))
+        else:
+            await self._moto(scope, receive, send)
+
+    def _ours(self, request: Request, target: str) -> Response:
+        kind = JSON_1_0 if target.startswith(_CLOUDWATCH) else JSON_1_1
+        try:
+            if target.startswith(_SAGEMAKER):
+                return json_response(self._control_plane.call(target.removeprefix(_SAGEMAKER), request.json()), kind)
+            if target.startswith(_CLOUDWATCH):
+                return json_response(self._cloudwatch.call(target.removeprefix(_CLOUDWATCH), request.json()), kind)
+            if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+                return answer_query(self._cloudwatch, request)
+            raise unknown_operation(f"{request.method} {request.path}")
+        except AwsError as error:
+            return error_response(error, kind)
+
+    def _local(self, path: str) -> Response:
+        match path:
+            case "/_local/health":
+                return Response(200, b'{"status": "ok"}', "application/json")
+            case "/_local/status":
+                return Response(200, json.dumps(self._status(), indent=2).encode(), "application/json")
+        return error_response(AwsError("ResourceNotFound", f"There is no {path}.", 404), "application/json")

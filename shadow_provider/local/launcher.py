@@ -1,0 +1,151 @@
+"""The local AWS as a context manager: a process of its own, stopped with the with block or with this process."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from shadow_provider.local.fleet import child_environment
+from shadow_provider.local.settings import ACCESS_KEY, SECRET_KEY, LocalAddress, LocalSettings
+
+logger = logging.getLogger(__name__)
+
+_START_TIMEOUT = 60.0
+_STOP_TIMEOUT = 20.0
+
+
+class LocalAWS:
+    """A local AWS in a child process. Any number of them may run at once; they share nothing.
+
+    Example:
+        with LocalAWS(LocalSettings(seed=1)) as aws:
+            sagemaker = aws.boto3_client("sagemaker")
+
+    Args:
+        settings: How it behaves; the defaults if None.
+    """
+
+    def __init__(self, settings: LocalSettings | None = None) -> None:
+        self.settings = settings or LocalSettings()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._directory: Path | None = None
+        self._address: LocalAddress | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def address(self) -> LocalAddress:
+        """Where it is reached.
+
+        Raises:
+            RuntimeError: It is not running.
+        """
+        if self._address is None:
+            raise RuntimeError("the local AWS is not running")
+        return self._address
+
+    @property
+    def endpoint_url(self) -> str:
+        """The URL of all its services."""
+        return self.address.endpoint_url
+
+    @property
+    def connection_uri(self) -> str:
+        """An Airflow connection of type aws."""
+        return self.address.connection_uri
+
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        return self.address.pid
+
+    @property
+    def log_path(self) -> Path:
+        """The server's log; the model processes' logs are named in it and by `status`."""
+        assert self._directory is not None
+        return self._directory / "server.log"
+
+    def start(self) -> None:
+        """Starts the server and waits until it listens.
+
+        Raises:
+            RuntimeError: It ended, or did not listen within 60 s.
+        """
+        self._directory = Path(tempfile.mkdtemp(prefix="local-aws-"))
+        ready_file = self._directory / "ready.json"
+        settings = self.settings
+        if settings.work_dir is None:
+            settings = settings.model_copy(update={"work_dir": self._directory / "work"})
+        arguments = ["--settings", settings.model_dump_json(), "--ready-file", str(ready_file)]
+        arguments += ["--parent", str(os.getpid())]
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "shadow_provider.local", *arguments],
+                stdin=subprocess.PIPE,  # its end tells the server that we are gone
+                stdout=log,
+                stderr=log,
+                env=child_environment({}),
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + _START_TIMEOUT
+        while not ready_file.exists():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                text = self.log_path.read_text(errors="replace")[-4000:]
+                self.stop()
+                raise RuntimeError(f"the local AWS did not start:\n{text}")
+            time.sleep(0.01)
+        ready = json.loads(ready_file.read_text())
+        self._address = LocalAddress(ready["endpoint_url"], settings.region, ready["pid"])
+
+    def stop(self) -> None:
+        """Stops the server and everything it started; does nothing if it is not running."""
+        process, self._process, self._address = self._process, None, None
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(_STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                logger.warning("the local AWS does not stop, killing it")
+                process.kill()
+                process.wait()
+            assert process.stdin is not None
+            process.stdin.close()
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            self._directory = None
+
+    def boto3_client(self, service: str, **options: Any) -> Any:
+        """An unmodified boto3 client of a service.
+
+        Args:
+            service: boto3's name of the service.
+            options: Further arguments of boto3's client().
+        """
+        import boto3
+
+        return boto3.session.Session(
+            aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY, region_name=self.settings.region
+        ).client(service, endpoint_url=self.endpoint_url, **options)
+
+    def status(self) -> dict[str, Any]:
+        """What GET /_local/status answers: endpoints, variants, processes, counters."""
+        with urllib.request.urlopen(f"{self.endpoint_url}/_local/status", timeout=30) as answer:  # noqa: S310
+            found: dict[str, Any] = json.load(answer)
+        return found

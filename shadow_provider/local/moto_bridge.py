@@ -1,0 +1,185 @@
+"""moto in the same process: S3, STS, IAM and application-autoscaling behind our ASGI app, and S3 without HTTP."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+from urllib.parse import quote
+from xml.sax.saxutils import escape
+
+from shadow_provider.local.protocol import Receive, Scope, Send
+
+logger = logging.getLogger(__name__)
+
+_THREADS = 8
+_StartResponse = Callable[..., Any]
+
+
+class S3MissingError(Exception):
+    """There is no such bucket or key."""
+
+
+class MotoBridge:
+    """moto's server application as an ASGI app.
+
+    Args:
+        account_id: The account that moto's resources belong to. moto reads it once per process.
+    """
+
+    def __init__(self, account_id: str) -> None:
+        os.environ["MOTO_ACCOUNT_ID"] = account_id
+        # Imported here: moto costs a second, and must see the account id.
+        from a2wsgi import WSGIMiddleware
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._asgi: Any = WSGIMiddleware(cast(Any, self._wsgi), workers=_THREADS)
+        self.s3 = LocalS3(account_id)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one HTTP request."""
+        await self._asgi(scope, receive, send)
+
+    def close(self) -> None:
+        """Lets go of the threads."""
+        self._asgi.executor.shutdown(wait=False, cancel_futures=True)
+
+    def _wsgi(self, environ: dict[str, Any], start_response: _StartResponse) -> Iterable[bytes]:
+        scope = environ["asgi.scope"]
+        _restore_raw_uri(environ, scope)
+        _restore_underscored_headers(environ, scope)
+        gate = _ErrorGate(start_response)
+        try:
+            answer = self._moto(environ, gate)
+        except Exception as error:
+            logger.exception("moto failed on %s %s", scope["method"], scope["path"])
+            return gate.replace(environ, f"{type(error).__name__}")
+        if gate.refused:
+            return gate.replace(environ, gate.refused)
+        return answer  # type: ignore[no-any-return]
+
+
+class _ErrorGate:
+    """Keeps moto's HTML error pages (boto3 would retry them for seconds) from leaving; everything else passes."""
+
+    def __init__(self, start_response: _StartResponse) -> None:
+        self._start_response = start_response
+        self.refused = ""
+
+    def __call__(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        kind = next((value for name, value in headers if name.lower() == "content-type"), "")
+        if int(status[:3]) >= 400 and kind.startswith("text/html"):
+            self.refused = status
+            return lambda chunk: None
+        return self._start_response(status, headers, exc_info)
+
+    def replace(self, environ: dict[str, Any], cause: str) -> list[bytes]:
+        code, message = "UnknownOperationException", f"The local AWS cannot answer this operation ({cause})."
+        if "HTTP_X_AMZ_TARGET" in environ:
+            kind, body = "application/x-amz-json-1.1", json.dumps({"__type": code, "message": message})
+        else:
+            kind = "application/xml"
+            error = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+            body = (
+                error if "/s3/" in environ.get("HTTP_AUTHORIZATION", "") else f"<ErrorResponse>{error}</ErrorResponse>"
+            )
+        content = body.encode()
+        headers = [("content-type", kind), ("content-length", str(len(content))), ("x-amzn-errortype", code)]
+        self._start_response("400 Bad Request", headers)
+        return [content]
+
+
+def _restore_raw_uri(environ: dict[str, Any], scope: Scope) -> None:
+    # WSGI's PATH_INFO is unquoted; without the raw form, keys with "%2F" or "?" become other keys in moto.
+    raw = scope.get("raw_path") or quote(scope["path"]).encode()
+    uri = raw.decode("latin-1")
+    if scope["query_string"]:
+        uri += "?" + scope["query_string"].decode("latin-1")
+    environ["RAW_URI"] = environ["REQUEST_URI"] = uri
+
+
+def _restore_underscored_headers(environ: dict[str, Any], scope: Scope) -> None:
+    # WSGI cannot tell x-amz-meta-a_b from x-amz-meta-a-b; moto reads the original spelling from this variable.
+    try:
+        from moto.core.request import (
+            PRESERVED_HEADER_NAMES_ENVIRON_KEY,
+            environ_key_for_header,
+            should_preserve_original_header_name,
+        )
+    except ImportError:  # moto before it kept the spelling
+        return
+    names = [name.decode("latin-1") for name, _ in scope["headers"]]
+    dashed = {environ_key_for_header(name) for name in names if "_" not in name}
+    kept = {environ_key_for_header(name): name for name in names if should_preserve_original_header_name(name)}
+    environ[PRESERVED_HEADER_NAMES_ENVIRON_KEY] = {key: name for key, name in kept.items() if key not in dashed}
+
+
+class LocalS3:
+    """moto's S3 without HTTP, for model data and captures. Any thread may use it.
+
+    Args:
+        account_id: The account whose buckets are meant.
+    """
+
+    def __init__(self, account_id: str) -> None:
+        from moto.s3.models import s3_backends
+
+        self._backend = s3_backends[account_id]["aws"]
+
+    def has(self, bucket: str, key: str) -> bool:
+        """Whether there is such an object.
+
+        Raises:
+            S3MissingError: There is no such bucket.
+        """
+        return self._object(bucket, key) is not None
+
+    def keys(self, bucket: str, prefix: str) -> list[str]:
+        """All keys under a prefix, in order.
+
+        Raises:
+            S3MissingError: There is no such bucket.
+        """
+        from moto.s3.exceptions import S3ClientError
+
+        try:
+            found = self._backend.get_bucket(bucket).keys
+        except S3ClientError as error:
+            raise S3MissingError(bucket) from error
+        return sorted(key for key in list(found) if key.startswith(prefix) and self.has(bucket, key))
+
+    def read(self, bucket: str, key: str) -> bytes:
+        """The content of an object.
+
+        Raises:
+            S3MissingError: There is no such bucket or object.
+        """
+        found = self._object(bucket, key)
+        if found is None:
+            raise S3MissingError(f"{bucket}/{key}")
+        return bytes(found.value)
+
+    def write(self, bucket: str, key: str, content: bytes, kms_key_id: str | None = None) -> None:
+        """Puts an object.
+
+        Raises:
+            S3MissingError: There is no such bucket.
+        """
+        from moto.s3.exceptions import S3ClientError
+
+        encryption: dict[str, Any] = {"encryption": "aws:kms", "kms_key_id": kms_key_id} if kms_key_id else {}
+        try:
+            self._backend.put_object(bucket, key, content, **encryption)
+        except S3ClientError as error:
+            raise S3MissingError(bucket) from error
+
+    def _object(self, bucket: str, key: str) -> Any:
+        from moto.s3.exceptions import S3ClientError
+
+        try:
+            return self._backend.get_object(bucket, key)
+        except S3ClientError as error:
+            raise S3MissingError(bucket) from error

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlencode
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ACCESS_KEY = "local"
+SECRET_KEY = "local"  # noqa: S105 - nothing checks it
+
+
+class LocalSettings(BaseModel):
+    """How the local AWS behaves. Durations are seconds.
+
+    What AWS does not document is a named setting here, so that a test can be run under each answer.
+
+    Attributes:
+        host: Address to listen on. No signature is checked, so anything but loopback opens it to the network.
+        port: TCP port; 0 takes a free one.
+        advertise_host: Host name to put into the endpoint_url where clients reach the server under another name than
+            `host` (a compose service, say).
+        region: The one region all ARNs carry.
+        account_id: The one account all ARNs carry.
+        startup_timeout: How long a model process may take to answer GET /ping with 200. AWS allows 8 minutes.
+        provisioning_seconds: Added to every create and update, in place of the minutes that instances take on AWS.
+        invocation_timeout: How long a model may take to answer. AWS: 60 s.
+        drain_timeout: How long a fleet that no longer gets traffic may finish what it has, before it is stopped.
+        max_payload_bytes: Largest body of InvokeEndpoint. AWS documents 25 MB, its service model says 6,291,456.
+        capture_flush_seconds: How long captured records wait before they are written to S3 as one object.
+        capture_failed_invocations: What is captured of a call the model failed: its "input", or "none" of it. AWS's
+            behaviour is unknown.
+        capture_sampling: Whether capture sampling is decided for each variant ("independent") or once for a request
+            ("per_request"). AWS's behaviour is unknown.
+        capture_event_id: Whether the two variants' records of one request have their own eventId ("independent") or
+            the same ("shared"). AWS's behaviour is unknown.
+        mirror_queue_size: Copies on their way to one shadow variant before further ones are dropped (and counted).
+        shadow_nice: Niceness of shadow processes, so that mirroring does not cost the caller CPU time on this machine.
+        metric_resolution: Timestamps of endpoint metrics are rounded down to this. AWS: 60 s.
+        seed: Seed of mirror sampling, capture sampling and the choice of variant; None draws a fresh one.
+        work_dir: Where model data and model logs are kept while running; None makes a temporary directory.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65535)
+    advertise_host: str | None = None
+    region: str = "us-east-1"
+    account_id: str = Field(default="123456789012", pattern=r"^\d{12}$")
+    startup_timeout: float = Field(default=60.0, gt=0)
+    provisioning_seconds: float = Field(default=0.0, ge=0)
+    invocation_timeout: float = Field(default=60.0, gt=0)
+    drain_timeout: float = Field(default=10.0, ge=0)
+    max_payload_bytes: int = Field(default=25 * 1024 * 1024, gt=0)
+    capture_flush_seconds: float = Field(default=5.0, gt=0)
+    capture_failed_invocations: Literal["input", "none"] = "input"
+    capture_sampling: Literal["independent", "per_request"] = "independent"
+    capture_event_id: Literal["independent", "shared"] = "independent"
+    mirror_queue_size: int = Field(default=256, ge=1)
+    shadow_nice: int = Field(default=15, ge=0, le=19)
+    metric_resolution: int = Field(default=60, ge=1)
+    seed: int | None = None
+    work_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class LocalAddress:
+    """Where a running local AWS is reached."""
+
+    endpoint_url: str
+    region: str
+    pid: int
+
+    @classmethod
+    def of(cls, settings: LocalSettings, port: int) -> LocalAddress:
+        """The address under which clients reach a server of these settings that listens on `port`."""
+        host = settings.advertise_host or settings.host
+        if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+            host = "127.0.0.1"
+        if ":" in host:
+            host = f"[{host}]"
+        return cls(endpoint_url=f"http://{host}:{port}", region=settings.region, pid=os.getpid())
+
+    @property
+    def connection_uri(self) -> str:
+        """Airflow connection URI of type aws.
+
+        The amazon provider does not use the connection's endpoint_url for AssumeRole, hence the entry for sts.
+        """
+        extra = {
+            "endpoint_url": self.endpoint_url,
+            "region_name": self.region,
+            "service_config": {"sts": {"endpoint_url": self.endpoint_url}},
+        }
+        return f"aws://{ACCESS_KEY}:{SECRET_KEY}@/?" + urlencode({"__extra__": json.dumps(extra)})
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that point boto3, the AWS CLI and Airflow at the local AWS."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_REGION": self.region,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "AIRFLOW_CONN_AWS_DEFAULT": self.connection_uri,
+        }
+
+    def to_json(self) -> str:
+        """The content of the ready file."""
+        return json.dumps({"endpoint_url": self.endpoint_url, "connection_uri": self.connection_uri, "pid": self.pid})
