@@ -360,7 +360,7 @@ class _Schedule:
 
 def _slots_within(duration: float, rate: float) -> float:
     """How many requests are due before ``duration`` seconds are over."""
-    # The subtraction keeps a product such as 0.3 * 10 = 3.0000000000000004 from making a fourth one.
+    # The subtraction keeps a product such as 0.07 * 100 = 7.000000000000001 from making an eighth one.
     return math.inf if math.isinf(duration) else math.ceil(duration * rate - 1e-9)
 
 

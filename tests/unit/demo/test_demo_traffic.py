@@ -241,7 +241,7 @@ class TestSchedule:
         assert summary.late == 9
         assert summary.late_ms_max == pytest.approx(900, abs=1)
 
-    @pytest.mark.parametrize(("duration", "rate", "expected"), [(2, 5, 10), (0.3, 10, 3), (0.25, 10, 3), (0, 10, 0)])
+    @pytest.mark.parametrize(("duration", "rate", "expected"), [(2, 5, 10), (0.07, 100, 7), (0.25, 10, 3), (0, 10, 0)])
     def test_duration_bounds_the_requests(self, duration: float, rate: float, expected: int) -> None:
         summary = run(StubRuntime(), duration_seconds=duration, rate=rate, clock=FakeClock())
         assert summary.requests_sent == expected
