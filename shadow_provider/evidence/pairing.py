@@ -54,9 +54,9 @@ class Pairing:
 def pair_up(production: SideCaptures, shadow: SideCaptures) -> Pairing:
     """Pair by inferenceId and give every record its fate; the fates are counted into both sides.
 
-    A record without a partner is `unpaired` within the time that both sides cover, else `outside_overlap`: production is
-    older than the shadow, and the sides' newest objects do not arrive together. An id that stands for different inputs on
-    the two sides is `input_mismatch` and no pair.
+    A record without a partner is `unpaired` within the time that both sides cover, else `outside_overlap`: production
+    is older than the shadow, and the sides' newest objects do not arrive together. An id that stands for different
+    inputs on the two sides is `input_mismatch` and no pair.
     """
     overlap = _overlap(production, shadow)
     inside = _inside(production, shadow, overlap)
