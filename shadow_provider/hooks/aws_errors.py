@@ -5,12 +5,8 @@ Sources of the words: observed AWS texts, kept in docs/sagemaker-behaviour.md.
 
 from __future__ import annotations
 
-from botocore.exceptions import (
-    ClientError,
-    ConnectionClosedError,
-    ConnectionError,
-    HTTPClientError,
-)
+from botocore import exceptions as botocore_exceptions
+from botocore.exceptions import ClientError
 
 _TRANSIENT_CODES = frozenset(
     {
@@ -65,4 +61,4 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return _code(error) in _TRANSIENT_CODES or status >= _SERVER_ERROR
-    return isinstance(error, ConnectionError | ConnectionClosedError | HTTPClientError)
+    return isinstance(error, botocore_exceptions.HTTPClientError | botocore_exceptions.ConnectionError)

@@ -15,6 +15,7 @@ from tenacity import Retrying, before_sleep_log, retry_if_exception, stop_after_
 
 from shadow_provider.hooks import aws_errors
 from shadow_provider.plan import tags as tagging
+from shadow_provider.plan.deployment import Deployment
 from shadow_provider.plan.endpoint_state import EndpointState
 from shadow_provider.plan.errors import EndpointBusyError, EndpointChangedError, EndpointFailedError, PlanError
 
@@ -66,8 +67,7 @@ class SageMakerShadowHook(AwsBaseHook):
                     f"aws_conn_id={self.aws_conn_id!r}: Airflow has no such connection. Create it, or give None to use "
                     "the credentials of the machine on purpose."
                 ) from None
-        # The base class keeps its own cached property; call its function, not the descriptor.
-        return AwsBaseHook.conn_config.func(self)
+        return super().conn_config
 
     @cached_property
     def sagemaker(self) -> Any:
@@ -113,6 +113,21 @@ class SageMakerShadowHook(AwsBaseHook):
         """Return all tags of a resource."""
         pages = self.sagemaker.get_paginator("list_tags").paginate(ResourceArn=arn)
         return self._retrying(lambda: {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]})
+
+    def way_back(self, deployment: Deployment) -> str | None:
+        """Return the name of the baseline config of a deployment, from the tags of the configs that it made.
+
+        Returns:
+            None where the deployment has made no config yet, so cannot have touched the endpoint.
+        """
+        for name in (deployment.names.shadow_config, deployment.names.promoted_config):
+            config = self.endpoint_config(name)
+            if config is None:
+                continue
+            tags = self.tags(config["EndpointConfigArn"])
+            if deployment.owns(tags) and tags.get(tagging.BASELINE_CONFIG):
+                return tags[tagging.BASELINE_CONFIG]
+        return None
 
     def _describe(self, call: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
         try:

@@ -37,8 +37,8 @@ _RULES = {
 }
 
 
-def _none_of_jinja(value: Any) -> Any:
-    """Take back what Jinja does to an absent value."""
+def none_of_jinja(value: Any) -> Any:
+    """Take back what Jinja makes of an absent value: ``"None"`` and the empty text become None."""
     return None if isinstance(value, str) and value.strip() in {"", "None"} else value
 
 
@@ -53,7 +53,7 @@ InstanceType = Annotated[str, StringConstraints(pattern=INSTANCE_TYPE_PATTERN)]
 RoleArn = Annotated[str, StringConstraints(pattern=ROLE_ARN_PATTERN, min_length=20, max_length=2048)]
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=63)]
 S3Uri = Annotated[str, StringConstraints(max_length=1024), AfterValidator(_check_s3_uri)]
-MaybeNone = BeforeValidator(_none_of_jinja)
+MaybeNone = BeforeValidator(none_of_jinja)
 
 
 class Specification(BaseModel):

@@ -49,12 +49,16 @@ class ShadowPlan(Specification):
     """What is asked of the shadow config.
 
     Attributes:
+        candidate_model_name: the model behind the shadow.
+        production_model_name: the model behind production; needed only where the deployment makes the endpoint itself.
         shadow_variant: the shadow.
         sampling_percentage: share of requests that SageMaker copies to it, above 0 and up to 100.
         data_capture: capture while the shadow runs; None keeps the endpoint's own.
         production_variant: given only where the deployment makes the endpoint itself.
     """
 
+    candidate_model_name: Name
+    production_model_name: Annotated[Name | None, MaybeNone] = None
     shadow_variant: ShadowVariant = ShadowVariant()
     sampling_percentage: Annotated[float, Field(gt=0, le=100)] = 100.0
     data_capture: Annotated[DataCapture | None, MaybeNone] = None

@@ -154,18 +154,14 @@ def shadow_request(
             "ShadowProductionVariants": [mirrored], **baseline.carried}  # fmt: skip
 
 
-def promoted_request(
-    baseline: Baseline, *, config_name: str, candidate_model: str, instance_count: int | None
-) -> dict[str, Any]:
+def promoted_request(baseline: Baseline, *, config_name: str, candidate_model: str) -> dict[str, Any]:
     """Return the CreateEndpointConfig request of the promoted config, without tags.
 
     Args:
-        baseline: the baseline, with its own capture, not the one that ran beside the shadow.
+        baseline: the baseline with production's present instance count and its own capture, not the one that ran
+            beside the shadow.
         config_name: name of the new config.
         candidate_model: the model to serve from now on.
-        instance_count: production's present number of instances; None keeps the baseline's.
     """
     variant = {**baseline.variant, "ModelName": candidate_model}
-    if instance_count:
-        variant["InitialInstanceCount"] = instance_count
     return {"EndpointConfigName": config_name, "ProductionVariants": [variant], **baseline.carried}

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 
 class ShadowError(Exception):
-    """Base of everything this project raises on purpose."""
+    """Base of everything this project raises on purpose. Final, unless it is a ``MayPassError``."""
+
+
+class MayPassError(ShadowError):
+    """Base of errors that may be gone at the next try."""
 
 
 class PlanError(ShadowError, ValueError):
-    """An argument breaks a rule. Final: the message names the argument, its value and the rule."""
+    """An argument breaks a rule: the message names the argument, its value and the rule."""
 
 
 class ForeignResourceError(ShadowError):
-    """A resource with a name of ours exists, but it is not ours or has other content. Final."""
+    """A resource with a name of ours exists, but it is not ours or has other content."""
 
 
 class EndpointChangedError(ShadowError):
-    """The endpoint is not on a config that this deployment expects: somebody else changed it. Final."""
-
-
-class EndpointBusyError(ShadowError):
-    """The endpoint is in the middle of a change that is not ours. May pass: worth a retry."""
+    """The endpoint is not on a config that this deployment expects: somebody else changed it."""
 
 
 class EndpointFailedError(ShadowError):
-    """A change of the endpoint ended otherwise than asked: rolled back, Failed, OutOfService, … Final."""
+    """A change of the endpoint ended otherwise than asked: rolled back, Failed, OutOfService, …"""
 
 
-class EndpointTimeoutError(ShadowError):
+class EndpointBusyError(MayPassError):
+    """The endpoint is in the middle of a change that is not ours."""
+
+
+class EndpointTimeoutError(MayPassError):
     """The deadline passed while the endpoint was still changing. The change itself may still be under way."""

@@ -1,0 +1,108 @@
+"""What the operators share: arguments checked early, and final errors that are not retried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
+from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.sdk import Context
+from airflow.sdk.definitions._internal.mixins import ResolveMixin
+
+from shadow_provider.hooks.sagemaker_shadow import SageMakerShadowHook
+from shadow_provider.links.sagemaker import SageMakerShadowEndpointLink
+from shadow_provider.plan.deployment import Deployment
+from shadow_provider.plan.errors import MayPassError, PlanError, ShadowError
+
+# DAG and run: a retried, cleared or restarted run is the same deployment.
+DEFAULT_DEPLOYMENT_ID = "{{ dag.dag_id }}/{{ run_id }}"
+
+
+def is_templated(value: Any) -> bool:
+    """Whether a value is, or holds, something that Airflow renders only when the task starts."""
+    if isinstance(value, ResolveMixin):
+        return True
+    if isinstance(value, str):
+        return "{{" in value or "{%" in value
+    if isinstance(value, Mapping):
+        return any(is_templated(item) for item in value.values())
+    if isinstance(value, Sequence):
+        return any(is_templated(item) for item in value)
+    return False
+
+
+@contextmanager
+def final_errors() -> Iterator[None]:
+    """Turn errors that no retry can mend into AirflowFailException; what may pass is left to Airflow's retries."""
+    try:
+        yield
+    except MayPassError:
+        raise
+    except ShadowError as error:
+        raise AirflowFailException(str(error)) from error
+
+
+def seconds(argument: str, value: Any) -> float:
+    """Return a duration in seconds.
+
+    Args:
+        argument: its name, for the error.
+        value: a timedelta, a number of seconds, or such a number as text from a template.
+
+    Raises:
+        PlanError: it is not a duration above zero.
+    """
+    try:
+        number = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    except (TypeError, ValueError):
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise PlanError(f"{argument}={value!r}: must be a duration above zero, as timedelta or in seconds")
+    return number
+
+
+class DeploymentOperator(AwsBaseOperator[SageMakerShadowHook]):
+    """Base of all operators of a deployment.
+
+    Args:
+        endpoint_name: the endpoint.
+        deployment_id: tells this deployment from others on the same endpoint. By default DAG and run.
+        aws_conn_id: Airflow connection; must exist (None: the machine's own credentials, on purpose).
+        region_name: AWS region; None is the connection's.
+        verify: as in boto3.
+        botocore_config: as in the amazon provider.
+    """
+
+    aws_hook_class = SageMakerShadowHook
+    template_fields: Sequence[str] = aws_template_fields("endpoint_name", "deployment_id")
+    operator_extra_links = (SageMakerShadowEndpointLink(),)
+    ui_color = "#e8f0fe"
+
+    def __init__(self, *, endpoint_name: str, deployment_id: str = DEFAULT_DEPLOYMENT_ID, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.endpoint_name = endpoint_name
+        self.deployment_id = deployment_id
+        Deployment.parse_partly("", {"endpoint_name": endpoint_name, "deployment_id": deployment_id}, is_templated)
+
+    @property
+    def deployment(self) -> Deployment:
+        """This deployment, from the rendered arguments.
+
+        Raises:
+            PlanError: a rendered argument breaks a rule.
+        """
+        return Deployment.parse("", {"endpoint_name": self.endpoint_name, "deployment_id": self.deployment_id})
+
+    def execute(self, context: Context) -> Any:
+        """Run the step; errors that no retry can mend fail the task for good."""
+        with final_errors():
+            SageMakerShadowEndpointLink.remember(context, self, self.deployment.endpoint_name)
+            return self.run_step(context)
+
+    def run_step(self, context: Context) -> Any:
+        """Do the work; subclasses override this instead of ``execute``."""
+        raise NotImplementedError

@@ -1,0 +1,61 @@
+"""Step 3: the endpoint gets its shadow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.sdk import Context
+
+from shadow_provider.operators.waiting import EndpointChangeOperator
+from shadow_provider.plan.endpoint_state import EndpointState
+from shadow_provider.plan.errors import EndpointChangedError, PlanError
+
+
+class SageMakerShadowEndpointOperator(EndpointChangeOperator):
+    """Creates the endpoint with the shadow config, or updates a live endpoint to it.
+
+    The update is by compare-and-set: the endpoint must be on the baseline config that stands in the shadow config's
+    tags. An endpoint that is on the shadow config already, or on its way to it, is left to it; any other is refused.
+
+    Args:
+        kwargs: see ``EndpointChangeOperator``.
+
+    Returns:
+        ``{"endpoint_name", "endpoint_config_name", "verified"}``: ``verified`` is true only if this task waited and
+        AWS showed the endpoint InService on the shadow config with nothing pending.
+    """
+
+    def run_step(self, context: Context) -> Any:
+        """Begin the change and, if asked to, wait for it."""
+        names = self.deployment.names
+        config = self.hook.endpoint_config(names.shadow_config)
+        baseline = self.hook.way_back(self.deployment)
+        if config is None or baseline is None:
+            raise PlanError(
+                f"deployment_id={self.deployment_id!r}: its shadow config {names.shadow_config} does not exist. "
+                "SageMakerShadowEndpointConfigOperator makes it and must run before."
+            )
+        if self.hook.endpoint_state(self.endpoint_name) is None:
+            if baseline != names.baseline_config:
+                raise EndpointChangedError(
+                    f"Endpoint {self.endpoint_name}, which served {baseline} when this deployment began, is gone."
+                )
+            tags = self.deployment.tags("endpoint", {"endpoint_name": self.endpoint_name})
+            self.hook.create_endpoint(self.endpoint_name, names.shadow_config, tags)
+        else:
+            self.hook.update_endpoint(self.endpoint_name, names.shadow_config, expected=frozenset({baseline}))
+        if not self.wait_for_completion:
+            return self._result(verified=False)
+        return self.wait_then_finish(context, names.shadow_config, not_before=config["CreationTime"])
+
+    def finish(self, context: Context, state: EndpointState | None, resume: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the result of a verified change."""
+        return self._result(verified=True)
+
+    def _result(self, *, verified: bool) -> dict[str, Any]:
+        return {
+            "endpoint_name": self.endpoint_name,
+            "endpoint_config_name": self.deployment.names.shadow_config,
+            "verified": verified,
+        }

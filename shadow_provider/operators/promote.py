@@ -1,0 +1,79 @@
+"""The candidate becomes production."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowSkipException
+from airflow.sdk import Context
+
+from shadow_provider.operators.waiting import EndpointChangeOperator
+from shadow_provider.plan.endpoint_config import baseline_of_live_endpoint, promoted_request
+from shadow_provider.plan.endpoint_state import EndpointState
+from shadow_provider.plan.errors import EndpointChangedError, PlanError
+from shadow_provider.plan.tags import to_aws
+
+PROMOTE = "PROMOTE"
+
+
+class SageMakerShadowPromoteOperator(EndpointChangeOperator):
+    """Promotes the candidate if, and only if, the verdict is ``PROMOTE``; otherwise the task is skipped.
+
+    The promoted config is the baseline with the candidate's model, under the same production variant name, with
+    production's present instance count and without the shadow. The endpoint must be on the shadow config.
+
+    Args:
+        verdict: the verdict, as the evaluate operator returns it. There is no default: nothing is promoted by accident.
+        kwargs: see ``EndpointChangeOperator``.
+
+    Returns:
+        ``{"promoted": true, "endpoint_config_name", "model_name"}``, and only once AWS shows it.
+    """
+
+    template_fields = tuple(sorted({*EndpointChangeOperator.template_fields, "verdict"}))
+
+    def __init__(self, *, verdict: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.verdict = verdict
+
+    def run_step(self, context: Context) -> Any:
+        """Make the promoted config, update the endpoint to it and wait."""
+        if self.verdict != PROMOTE:
+            raise AirflowSkipException(f"The verdict is {self.verdict}, not {PROMOTE}: the candidate stays a candidate")
+        names = self.deployment.names
+        state = self.hook.endpoint_state(self.endpoint_name)
+        if state is None:
+            raise EndpointChangedError(f"Endpoint {self.endpoint_name} is gone")
+        promoted = self.hook.endpoint_config(names.promoted_config)
+        if promoted is None:
+            self._make_config(state)
+            promoted = self.hook.endpoint_config(names.promoted_config) or {}
+        self.hook.update_endpoint(self.endpoint_name, names.promoted_config, expected=frozenset({names.shadow_config}))
+        if not self.wait_for_completion:
+            return {"promoted": False, "endpoint_config_name": names.promoted_config, "model_name": None}
+        return self.wait_then_finish(context, names.promoted_config, not_before=promoted.get("CreationTime"))
+
+    def _make_config(self, state: EndpointState) -> None:
+        names = self.deployment.names
+        shadow = self.hook.endpoint_config(names.shadow_config)
+        baseline_name = self.hook.way_back(self.deployment)
+        config = self.hook.endpoint_config(baseline_name) if baseline_name else None
+        if shadow is None or baseline_name is None or config is None:
+            raise PlanError(
+                f"deployment_id={self.deployment_id!r}: its shadow config {names.shadow_config} or the baseline config "
+                f"{baseline_name} is gone, so there is nothing to promote from."
+            )
+        baseline = baseline_of_live_endpoint(state, config)
+        candidate = shadow["ShadowProductionVariants"][0]["ModelName"]
+        content = {"baseline": baseline_name, "model": candidate}
+        tags = self.deployment.tags("promoted", content, baseline_config=baseline_name)
+        request = promoted_request(baseline, config_name=names.promoted_config, candidate_model=candidate)
+        self.hook.ensure_endpoint_config({**request, "Tags": to_aws(tags)})
+
+    def finish(self, context: Context, state: EndpointState | None, resume: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the result of a verified promotion."""
+        name = self.deployment.names.promoted_config
+        config = self.hook.endpoint_config(name) or {}
+        variants = config.get("ProductionVariants") or [{}]
+        return {"promoted": True, "endpoint_config_name": name, "model_name": variants[0].get("ModelName")}

@@ -1,0 +1,107 @@
+"""Production alone again, on the baseline config."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowSkipException
+from airflow.sdk import Context
+
+from shadow_provider.operators.base import final_errors, seconds
+from shadow_provider.operators.waiting import EndpointChangeOperator
+from shadow_provider.plan.arguments import none_of_jinja
+from shadow_provider.plan.endpoint_state import EndpointState
+from shadow_provider.plan.errors import EndpointFailedError
+from shadow_provider.plan.rollback import NextStep, RollbackStep, next_step
+
+
+class SageMakerShadowRollbackOperator(EndpointChangeOperator):
+    """Brings the endpoint back to its baseline config from wherever the deployment left it, and verifies that.
+
+    The name of the baseline comes from AWS's tags, never from XCom. Where the deployment never touched the endpoint,
+    nothing is done. An endpoint on a foreign config is left alone, and the task fails. An endpoint that this deployment
+    made and that never came into service is deleted, because AWS takes no update of it.
+
+    Args:
+        unless_promoted: the promote operator's result; if it says ``promoted``, the task is skipped.
+        kwargs: see ``EndpointChangeOperator``.
+
+    Returns:
+        ``{"endpoint_config_name", "changed", "reason"}``.
+    """
+
+    template_fields = tuple(sorted({*EndpointChangeOperator.template_fields, "unless_promoted"}))
+
+    def __init__(self, *, unless_promoted: Any = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.unless_promoted = unless_promoted
+
+    def run_step(self, context: Context) -> dict[str, Any]:
+        """Go step by step until the endpoint serves its baseline."""
+        promotion = none_of_jinja(self.unless_promoted)
+        if isinstance(promotion, Mapping) and promotion.get("promoted"):
+            raise AirflowSkipException("The candidate was promoted, and AWS shows it: nothing to roll back")
+        return self._go_back(datetime.now(tz=UTC) + timedelta(seconds=self.timeout), tried=False)
+
+    def _go_back(self, deadline: datetime, *, tried: bool) -> dict[str, Any]:
+        baseline = self.hook.way_back(self.deployment)
+        pause = seconds("poll_interval", self.poll_interval)
+        while True:
+            state = self.hook.endpoint_state(self.endpoint_name)
+            step = self._next_step(state, baseline, tried=tried)
+            self.log.info("Rollback of endpoint %s: %s (%s)", self.endpoint_name, step.step.value, step.reason)
+            if step.step is RollbackStep.STOP:
+                raise EndpointFailedError(f"Endpoint {self.endpoint_name} was not rolled back: {step.reason}")
+            if step.step is RollbackStep.DONE:
+                active = state.active_config if state else None
+                return {"endpoint_config_name": active, "changed": tried, "reason": step.reason}
+            if step.step is RollbackStep.WAIT:
+                remaining = (deadline - datetime.now(tz=UTC)).total_seconds()
+                if remaining <= 0:
+                    raise self.timed_out(baseline, state)
+                if self.deferrable:
+                    self.defer_wait(step.waits_for, None, deadline, {"tried": tried, "deadline": deadline.isoformat()})
+                time.sleep(min(pause, remaining))
+                continue
+            self._act(step, state, baseline)
+            tried = True
+
+    def _next_step(self, state: EndpointState | None, baseline: str | None, *, tried: bool) -> NextStep:
+        made_by_us = state is not None and self.deployment.owns(self.hook.tags(state.arn))
+        names = self.deployment.names
+        return next_step(state, baseline=baseline, names=names, made_by_us=made_by_us, tried=tried)
+
+    def _act(self, step: NextStep, state: EndpointState | None, baseline: str | None) -> None:
+        if step.step is RollbackStep.DELETE_FAILED_ENDPOINT:
+            self.hook.delete_endpoint(self.endpoint_name)
+            return
+        assert baseline is not None
+        assert state is not None
+        names = self.deployment.names
+        self.hook.update_endpoint(
+            self.endpoint_name,
+            baseline,
+            expected=frozenset({names.shadow_config, names.promoted_config}),
+            keep_instance_counts=self._scaled(state, baseline),
+        )
+
+    def _scaled(self, state: EndpointState, baseline: str) -> bool:
+        """Whether production has another number of instances now than the baseline config begins with."""
+        variant = (self.hook.endpoint_config(baseline) or {"ProductionVariants": [{}]})["ProductionVariants"][0]
+        now = {item.name: item.desired_instances for item in state.production}.get(variant.get("VariantName", ""))
+        return now is not None and now != variant.get("InitialInstanceCount")
+
+    def execute_complete(
+        self,
+        context: Context,
+        event: Mapping[str, Any] | None = None,
+        *,
+        resume: Mapping[str, Any],
+        **_: Any,
+    ) -> dict[str, Any]:
+        """Take the next step after the trigger fired."""
+        with final_errors():
+            return self._go_back(datetime.fromisoformat(resume["deadline"]), tried=resume["tried"])

@@ -1,0 +1,187 @@
+"""Waiting for an endpoint, on a worker or in the triggerer, and judging the end by what AWS says at that moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.providers.amazon.aws.utils.mixins import AwsBaseHookMixin
+from airflow.providers.common.compat.sdk import AirflowException, conf
+from airflow.sdk import Context
+
+from shadow_provider.hooks.sagemaker_shadow import SageMakerShadowHook
+from shadow_provider.operators.base import DeploymentOperator, final_errors, is_templated, seconds
+from shadow_provider.plan.endpoint_state import EndpointState, Outcome, Progress, outcome_of
+from shadow_provider.plan.errors import EndpointFailedError, EndpointTimeoutError
+from shadow_provider.triggers.endpoint import SageMakerShadowEndpointTrigger
+
+DEFAULT_DEFERRABLE: bool = conf.getboolean("operators", "default_deferrable", fallback=False)
+# A creation that fails its ping checks was seen to take 25 minutes, other failures an hour.
+DEFAULT_TIMEOUT = timedelta(hours=2)
+DEFAULT_POLL_SECONDS = 30.0
+
+
+class EndpointWait(AwsBaseHookMixin[SageMakerShadowHook]):
+    """Mixin of operators and sensors that wait for an endpoint."""
+
+    log: Any
+    defer: Callable[..., Any]
+    endpoint_name: str
+    poll_interval: float
+    timeout: float
+
+    def look(self, config_name: str | None, not_before: datetime | None) -> tuple[bool, EndpointState | None]:
+        """Ask AWS once.
+
+        Args:
+            config_name: the config that the endpoint is to serve; None: the endpoint is to be gone.
+            not_before: see ``outcome_of``.
+
+        Returns:
+            Whether that is so, and the endpoint's state.
+
+        Raises:
+            EndpointFailedError: the change ended otherwise.
+        """
+        state = self.hook.endpoint_state(self.endpoint_name)
+        self.log.info("Endpoint %s: %s", self.endpoint_name, state.summary() if state else "does not exist")
+        if config_name is None:
+            return state is None, state
+        outcome = outcome_of(state, config_name, not_before=not_before)
+        _raise_if_failed(self.endpoint_name, outcome)
+        return outcome.progress is Progress.REACHED, state
+
+    def defer_wait(
+        self, config_name: str | None, not_before: datetime | None, deadline: datetime, resume: Mapping[str, Any]
+    ) -> None:
+        """Go on waiting in the triggerer."""
+        asked = not_before.isoformat() if not_before else None
+        self.defer(
+            trigger=SageMakerShadowEndpointTrigger(
+                endpoint_name=self.endpoint_name,
+                endpoint_config_name=config_name,
+                not_before=asked,
+                deadline=deadline.isoformat(),
+                poll_interval=seconds("poll_interval", self.poll_interval),
+                aws_conn_id=self.aws_conn_id,
+                region_name=self.region_name,
+                verify=self.verify,
+                botocore_config=self.botocore_config,
+            ),
+            method_name="execute_complete",
+            kwargs={"config_name": config_name, "not_before": asked, "resume": dict(resume)},
+        )
+
+    def look_after(
+        self, event: Mapping[str, Any] | None, config_name: str | None, not_before: str | None
+    ) -> EndpointState | None:
+        """Judge the endpoint anew after the trigger fired; the event itself proves nothing.
+
+        Raises:
+            EndpointFailedError: the change ended otherwise than asked.
+            EndpointTimeoutError: the deadline passed.
+            AirflowException: the wait was lost; a retry of the task takes it up again.
+        """
+        done, state = self.look(config_name, datetime.fromisoformat(not_before) if not_before else None)
+        if done:
+            return state
+        event = event or {}
+        if event.get("status") == "timeout":
+            raise self.timed_out(config_name, state)
+        raise AirflowException(
+            f"The wait for endpoint {self.endpoint_name} ended before the change did: "
+            f"{event.get('reason') or dict(event)}. Running the task again goes on waiting."
+        )
+
+    def timed_out(self, config_name: str | None, state: EndpointState | None) -> EndpointTimeoutError:
+        """Return the error of a wait that took too long."""
+        wanted = f"serve {config_name}" if config_name else "be gone"
+        return EndpointTimeoutError(
+            f"Endpoint {self.endpoint_name} did not {wanted} within timeout={self.timeout:.0f} s; it is "
+            f"{state.summary() if state else 'gone'}. The change itself may still be under way: run the task again to "
+            "go on waiting, or raise timeout."
+        )
+
+
+def _raise_if_failed(endpoint_name: str, outcome: Outcome) -> None:
+    if outcome.progress is Progress.FAILED:
+        raise EndpointFailedError(f"Endpoint {endpoint_name}: {outcome.reason}")
+
+
+class EndpointChangeOperator(EndpointWait, DeploymentOperator):
+    """Base of operators that change the endpoint and wait until the change is verified.
+
+    Args:
+        wait_for_completion: wait until the endpoint verifiably serves the new config.
+        deferrable: wait in the triggerer instead of on a worker slot.
+        timeout: how long to wait at most, as timedelta or in seconds.
+        poll_interval: seconds between two looks.
+        kwargs: see ``DeploymentOperator``.
+    """
+
+    template_fields = tuple(sorted({*DeploymentOperator.template_fields, "poll_interval"}))
+
+    def __init__(
+        self,
+        *,
+        wait_for_completion: bool = True,
+        deferrable: bool = DEFAULT_DEFERRABLE,
+        timeout: timedelta | float = DEFAULT_TIMEOUT,
+        poll_interval: float = DEFAULT_POLL_SECONDS,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.timeout = seconds("timeout", timeout)
+        self.poll_interval = poll_interval
+        if not is_templated(poll_interval):
+            self.poll_interval = seconds("poll_interval", poll_interval)
+
+    def wait_then_finish(
+        self,
+        context: Context,
+        config_name: str | None,
+        *,
+        not_before: datetime | None = None,
+        resume: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Wait until the endpoint serves ``config_name`` (None: is gone), then return ``finish``'s result.
+
+        Raises:
+            EndpointFailedError: the change ended otherwise than asked.
+            EndpointTimeoutError: it did not end in time.
+            TaskDeferred: the wait goes on in the triggerer.
+        """
+        resume = resume or {}
+        deadline = datetime.now(tz=UTC) + timedelta(seconds=self.timeout)
+        pause = seconds("poll_interval", self.poll_interval)
+        while True:
+            done, state = self.look(config_name, not_before)
+            if done:
+                return self.finish(context, state, resume)
+            remaining = (deadline - datetime.now(tz=UTC)).total_seconds()
+            if remaining <= 0:
+                raise self.timed_out(config_name, state)
+            if self.deferrable:
+                self.defer_wait(config_name, not_before, deadline, resume)
+            time.sleep(min(pause, remaining))
+
+    def execute_complete(
+        self,
+        context: Context,
+        event: Mapping[str, Any] | None = None,
+        *,
+        config_name: str | None,
+        not_before: str | None,
+        resume: Mapping[str, Any],
+    ) -> Any:
+        """Take the task up again after the trigger fired."""
+        with final_errors():
+            return self.finish(context, self.look_after(event, config_name, not_before), resume)
+
+    def finish(self, context: Context, state: EndpointState | None, resume: Mapping[str, Any]) -> Any:
+        """Return the task's result once the endpoint's change is verified."""
+        raise NotImplementedError

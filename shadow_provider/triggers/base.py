@@ -1,0 +1,113 @@
+"""What the triggers share: polling AWS from the triggerer, cheaply and until an absolute deadline."""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
+
+from shadow_provider.hooks import aws_errors
+from shadow_provider.hooks.sagemaker_shadow import SageMakerShadowHook
+from shadow_provider.hooks.shared import shared_hook
+
+# Enough for a thousand waits at one poll in 30 s each, few enough not to starve the triggerer.
+_THREADS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="shadow-provider-poll")
+_JITTER = 0.2
+
+
+class PollingTrigger(BaseTrigger, abc.ABC):
+    """Polls until there is something to report, in threads that share one boto3 client.
+
+    It never changes anything in AWS, and ``cleanup`` does nothing: a restart of the triggerer is not a decision.
+
+    Args:
+        deadline: when to give up, ISO 8601 with offset. Absolute, so that a restart does not begin to wait anew.
+        poll_interval: seconds between two polls; each is lengthened or shortened by up to 20 % at random.
+        aws_conn_id: Airflow connection.
+        region_name: AWS region; None is the connection's.
+        verify: as in boto3.
+        botocore_config: as in the amazon provider.
+    """
+
+    def __init__(
+        self,
+        *,
+        deadline: str,
+        poll_interval: float = 30.0,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        **_unknown: Any,
+    ) -> None:
+        # Unknown arguments come from rows that a newer version wrote; refusing them would lose the wait.
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.deadline = deadline
+        self.poll_interval = poll_interval
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and every argument, as the triggerer wants them."""
+        cls = type(self)
+        return f"{cls.__module__}.{cls.__qualname__}", {
+            **self._own_arguments(),
+            "deadline": self.deadline,
+            "poll_interval": self.poll_interval,
+            "aws_conn_id": self.aws_conn_id,
+            "region_name": self.region_name,
+            "verify": self.verify,
+            "botocore_config": self.botocore_config,
+        }
+
+    @abc.abstractmethod
+    def _own_arguments(self) -> dict[str, Any]:
+        """Return the arguments that the subclass adds."""
+
+    @abc.abstractmethod
+    def _poll(self, hook: SageMakerShadowHook) -> dict[str, Any] | None:
+        """Look once; return the event's payload, or None to go on waiting. Runs in a thread."""
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield one event: ``{"status": "ended" | "timeout" | "error", …}``."""
+        deadline = datetime.fromisoformat(self.deadline).timestamp()
+        while True:
+            # The task has looked just before it deferred, so the first look of the trigger comes an interval later.
+            # That also keeps clear of the race between a very early event and the scheduler's bookkeeping.
+            remaining = deadline - time.time()
+            if remaining <= 0:
+                yield TriggerEvent({"status": "timeout"})
+                return
+            pause = self.poll_interval * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
+            await asyncio.sleep(min(pause, remaining))
+            try:
+                payload = await sync_to_async(self._look, thread_sensitive=False, executor=_THREADS)()
+            except Exception as error:
+                if aws_errors.is_transient(error):
+                    self.log.warning("AWS could not be asked, will ask again: %s", error)
+                    continue
+                self.log.exception("The wait ends: AWS refused the question")
+                yield TriggerEvent({"status": "error", "reason": f"{type(error).__name__}: {error}"})
+                return
+            if payload is not None:
+                yield TriggerEvent({"status": "ended", **payload})
+                return
+
+    def _look(self) -> dict[str, Any] | None:
+        hook = shared_hook(
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.region_name,
+            verify=self.verify,
+            botocore_config=self.botocore_config,
+        )
+        return self._poll(hook)
