@@ -318,7 +318,8 @@ def _stored_sha256(client: Any, bucket: str, key: str) -> str | None:
     try:
         head = client.head_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+        # S3 answers 403 for a missing key to those who may not list the bucket; whether they may write, the put will tell.
+        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in (403, 404):
             return None
         raise
     stored: str | None = head.get("Metadata", {}).get("sha256")

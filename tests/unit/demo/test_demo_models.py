@@ -184,17 +184,16 @@ class TestReuse:
 
 
 class StubS3:
-    def __init__(self) -> None:
+    def __init__(self, head_status: int = 404) -> None:
         self.objects: dict[str, dict[str, Any]] = {}
         self.puts = 0
+        self._head_status = head_status
 
     def head_object(self, **request: Any) -> dict[str, Any]:
         stored = self.objects.get(f"{request['Bucket']}/{request['Key']}")
         if stored is None:
-            raise ClientError(
-                {"Error": {"Code": "404"}, "ResponseMetadata": {"HTTPStatusCode": 404}},  # type: ignore[typeddict-item,unused-ignore]
-                "HeadObject",
-            )
+            response: Any = {"Error": {"Code": "x"}, "ResponseMetadata": {"HTTPStatusCode": self._head_status}}
+            raise ClientError(response, "HeadObject")
         return {"Metadata": stored["Metadata"]}
 
     def put_object(self, **request: Any) -> None:
@@ -217,6 +216,17 @@ class TestUpload:
         s3.objects["bucket/good/model.tar.gz"]["Metadata"] = {}
         upload_models(archives, "s3://bucket", s3)
         assert s3.puts == 5
+
+    def test_a_key_that_may_not_be_looked_for_is_put(self, archives: dict[str, ModelArchive]) -> None:
+        s3 = StubS3(head_status=403)
+        upload_models(archives, "s3://bucket", s3)
+        assert s3.puts == 4
+
+    def test_another_refusal_comes_out(self, archives: dict[str, ModelArchive]) -> None:
+        s3 = StubS3(head_status=500)
+        with pytest.raises(ClientError):
+            upload_models(archives, "s3://bucket", s3)
+        assert s3.puts == 0
 
     @pytest.mark.parametrize("uri", ["bucket/prefix", "https://bucket/prefix", "s3://", "s3:///prefix"])
     def test_refuses_what_is_no_s3_uri(self, archives: dict[str, ModelArchive], uri: str) -> None:
