@@ -81,4 +81,4 @@ def test_what_is_no_object_is_refused(text: str) -> None:
 def test_a_policy_cannot_be_changed() -> None:
     policy = Policy.default()
     with pytest.raises(ValidationError):
-        policy.alpha = 0.1
+        policy.alpha = 0.1  # type: ignore[misc]
