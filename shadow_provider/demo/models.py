@@ -318,7 +318,7 @@ def _stored_sha256(client: Any, bucket: str, key: str) -> str | None:
     try:
         head = client.head_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        # S3 answers 403 for a missing key to those who may not list the bucket; whether they may write, the put will tell.
+        # 403 is what S3 says of a missing key to those who may not list the bucket; the put tells if they may write.
         if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in (403, 404):
             return None
         raise
