@@ -10,7 +10,7 @@ from typing import Any, cast
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
-from shadow_provider.local.protocol import Receive, Scope, Send
+from shadow_provider.local.protocol import Receive, Scope, Send, headers_of
 
 logger = logging.getLogger(__name__)
 
@@ -111,9 +111,11 @@ def _restore_underscored_headers(environ: dict[str, Any], scope: Scope) -> None:
         )
     except ImportError:  # moto before it kept the spelling
         return
-    names = [name.decode("latin-1") for name, _ in scope["headers"]]
-    dashed = {environ_key_for_header(name) for name in names if "_" not in name}
-    kept = {environ_key_for_header(name): name for name in names if should_preserve_original_header_name(name)}
+    headers = headers_of(scope)
+    dashed = {environ_key_for_header(name): value for name, value in headers.items() if "_" not in name}
+    kept = {environ_key_for_header(name): name for name in headers if should_preserve_original_header_name(name)}
+    # Where both spellings came, the variable holds both values: the dashed one alone may have it.
+    environ.update({key: dashed[key] for key in kept if key in dashed})
     environ[PRESERVED_HEADER_NAMES_ENVIRON_KEY] = {key: name for key, name in kept.items() if key not in dashed}
 
 

@@ -1,0 +1,188 @@
+"""However the server ends, no model process outlives it; and what moto serves, it serves through our front."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from shadow_provider.local import LocalAWS, LocalSettings
+
+CALLER = """
+import sys, time
+from shadow_provider.local import LocalAWS, LocalSettings
+
+aws = LocalAWS(LocalSettings())
+aws.start()
+print(aws.pid, flush=True)
+time.sleep(600)
+"""
+
+COMMAND = """
+import sys
+from pathlib import Path
+from shadow_provider.local import LocalSettings, serve
+
+serve(LocalSettings(), Path(sys.argv[1]), lambda address: print(address.endpoint_url, flush=True))
+print("ended in order", flush=True)
+"""
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def start_endpoint(running: LocalAWS, archive: bytes, wait_until: Any) -> list[int]:
+    s3, sagemaker = running.boto3_client("s3"), running.boto3_client("sagemaker")
+    s3.create_bucket(Bucket="bucket")
+    s3.put_object(Bucket="bucket", Key="model.tar.gz", Body=archive)
+    role = "arn:aws:iam::123456789012:role/r"
+    container = {"Image": "i", "ModelDataUrl": "s3://bucket/model.tar.gz"}
+    sagemaker.create_model(ModelName="m", ExecutionRoleArn=role, PrimaryContainer=container)
+    common = {"ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 2}
+    sagemaker.create_endpoint_config(
+        EndpointConfigName="c",
+        ProductionVariants=[{"VariantName": "p", **common}],
+        ShadowProductionVariants=[{"VariantName": "s", **common}],
+    )
+    sagemaker.create_endpoint(EndpointName="e", EndpointConfigName="c")
+    wait_until(lambda: sagemaker.describe_endpoint(EndpointName="e")["EndpointStatus"] == "InService")
+    (endpoint,) = running.status()["endpoints"]
+    pids = [pid for variant in endpoint["variants"] for pid in variant["pids"]]
+    assert len(pids) == 4
+    assert all(alive(pid) for pid in pids)
+    return pids
+
+
+@pytest.fixture
+def archive(cloud: Any) -> bytes:
+    name = cloud.model()
+    content: bytes = cloud.s3.get_object(Bucket=cloud.bucket, Key=f"models/{name}/model.tar.gz")["Body"].read()
+    return content
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_no_process_outlives_the_server(number: signal.Signals, archive: bytes, wait_until: Any) -> None:
+    with LocalAWS(LocalSettings()) as running:
+        server = running.pid
+        pids = start_endpoint(running, archive, wait_until)
+        os.kill(server, number)
+        wait_until(lambda: not any(alive(pid) for pid in [server, *pids]), 10)
+
+
+def test_no_server_outlives_its_caller(wait_until: Any) -> None:
+    caller = subprocess.Popen([sys.executable, "-c", CALLER], stdout=subprocess.PIPE)
+    assert caller.stdout is not None
+    server = int(caller.stdout.readline())
+    assert alive(server)
+    caller.kill()
+    caller.wait()
+    caller.stdout.close()
+    wait_until(lambda: not alive(server), 10)
+
+
+def test_serve_as_the_command_uses_it(tmp_path: Path, wait_until: Any) -> None:
+    ready = tmp_path / "ready.json"
+    command = subprocess.Popen([sys.executable, "-c", COMMAND, str(ready)], stdout=subprocess.PIPE, text=True)
+    assert command.stdout is not None
+    url = command.stdout.readline().strip()
+    wait_until(ready.exists)
+    told = json.loads(ready.read_text())
+    assert (told["endpoint_url"], told["pid"]) == (url, command.pid)
+    assert told["connection_uri"].startswith("aws://")
+    assert json.load(urllib.request.urlopen(f"{url}/_local/health")) == {"status": "ok"}
+    assert url.startswith("http://127.0.0.1:")
+    command.send_signal(signal.SIGTERM)
+    rest, _ = command.communicate(timeout=10)
+    assert rest == "ended in order\n"
+    assert command.returncode == 0
+
+
+def test_several_run_at_once_and_share_nothing() -> None:
+    with LocalAWS() as one, LocalAWS(LocalSettings(region="eu-west-1", account_id="999999999999")) as other:
+        one.boto3_client("s3").create_bucket(Bucket="only-here")
+        assert other.boto3_client("s3").list_buckets()["Buckets"] == []
+        assert other.boto3_client("sts").get_caller_identity()["Account"] == "999999999999"
+        with pytest.raises(ClientError, match="arn:aws:sagemaker:eu-west-1:999999999999:endpoint/e"):
+            other.boto3_client("sagemaker").describe_endpoint(EndpointName="e")
+
+
+def test_a_server_that_cannot_start_says_why(local_aws: LocalAWS) -> None:
+    port = int(local_aws.endpoint_url.rpartition(":")[2])
+    with pytest.raises(RuntimeError, match=r"[Aa]ddress already in use"):
+        LocalAWS(LocalSettings(port=port)).start()
+
+
+@pytest.mark.parametrize("key", ["a%2Fb", "question?mark=1", "semi;colon", "ünï/cødé", "./dot", "sp ace+plus", "a//b"])
+def test_odd_keys_reach_s3_unchanged(cloud: Any, key: str) -> None:
+    body = key.encode() * 3
+    cloud.s3.put_object(Bucket=cloud.bucket, Key=f"odd/{key}", Body=body)
+    assert cloud.s3.get_object(Bucket=cloud.bucket, Key=f"odd/{key}")["Body"].read() == body
+    listed = cloud.s3.list_objects_v2(Bucket=cloud.bucket, Prefix="odd/")["Contents"]
+    assert f"odd/{key}" in [item["Key"] for item in listed]
+
+
+def test_metadata_keeps_its_spelling(cloud: Any) -> None:
+    metadata = {"a_b": "1", "c-d": "2"}
+    cloud.s3.put_object(Bucket=cloud.bucket, Key="meta", Body=b"", Metadata=metadata)
+    assert cloud.s3.head_object(Bucket=cloud.bucket, Key="meta")["Metadata"] == metadata
+
+
+def test_if_none_match_makes_a_lease(cloud: Any) -> None:
+    cloud.s3.put_object(Bucket=cloud.bucket, Key="lease", Body=b"mine", IfNoneMatch="*")
+    with pytest.raises(ClientError) as caught:
+        cloud.s3.put_object(Bucket=cloud.bucket, Key="lease", Body=b"theirs", IfNoneMatch="*")
+    assert caught.value.response["Error"]["Code"] == "PreconditionFailed"
+    assert cloud.s3.get_object(Bucket=cloud.bucket, Key="lease")["Body"].read() == b"mine"
+
+
+def test_a_large_object_goes_through(cloud: Any) -> None:
+    body = os.urandom(12 * 1024 * 1024)
+    cloud.s3.put_object(Bucket=cloud.bucket, Key="large", Body=body)
+    answer = cloud.s3.get_object(Bucket=cloud.bucket, Key="large", Range="bytes=5-14")
+    assert answer["Body"].read() == body[5:15]
+    cloud.s3.delete_object(Bucket=cloud.bucket, Key="large")
+
+
+def test_the_services_behind_moto_answer(aws: Callable[[str], Any]) -> None:
+    iam, autoscaling = aws("iam"), aws("application-autoscaling")
+    iam.create_role(RoleName="execution", AssumeRolePolicyDocument="{}")
+    arn = iam.get_role(RoleName="execution")["Role"]["Arn"]
+    assumed = aws("sts").assume_role(RoleArn=arn, RoleSessionName="session")
+    assert assumed["AssumedRoleUser"]["Arn"].endswith("assumed-role/execution/session")
+    target = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": "endpoint/e/variant/v",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    autoscaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=2)
+    listed = autoscaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    assert [item["ResourceId"] for item in listed] == ["endpoint/e/variant/v"]
+
+
+def test_no_page_of_html_leaves(local_aws: LocalAWS, aws: Callable[[str], Any]) -> None:
+    started = time.monotonic()
+    with pytest.raises(ClientError) as caught:
+        aws("iam").generate_organizations_access_report(EntityPath="o-a1b2c3d4e5/r-f6g7h8i9j0example")
+    assert caught.value.response["Error"]["Code"] == "UnknownOperationException"
+    assert time.monotonic() - started < 5
+    for path in ("/moto-api/reset", "/_local/nothing"):
+        with pytest.raises(urllib.error.HTTPError) as answered:
+            urllib.request.urlopen(local_aws.endpoint_url + path)
+        assert "json" in answered.value.headers["content-type"]
+        answered.value.close()
