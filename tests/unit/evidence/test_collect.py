@@ -193,3 +193,21 @@ def test_swapped_variants_swap_the_tables() -> None:
     assert there.labels.agreeing == back.labels.agreeing
     assert there.census.production == back.census.shadow
     assert there.metrics.production.invocations == back.metrics.shadow.invocations
+
+
+def test_requests_are_valid_by_botocores_own_models() -> None:
+    import botocore.session
+    from botocore.validate import ParamValidator
+
+    session = botocore.session.get_session()
+
+    def checked(service: str, operation: str, arguments: dict[str, Any]) -> None:
+        shape = session.get_service_model(service).operation_model(operation).input_shape
+        assert ParamValidator().validate(arguments, shape).generate_report() == ""
+
+    s3, cloudwatch = Traffic(n=600).served()
+    evidence = Traffic(n=600).evidence(s3=s3, cloudwatch=cloudwatch, capture_percentage=50)
+    assert evidence.pairs == 600
+    for call in cloudwatch.calls:
+        checked("cloudwatch", "GetMetricData", call)
+    checked("s3", "ListObjectsV2", {"Bucket": "b", "Prefix": s3.listed[0], "ContinuationToken": "1"})
