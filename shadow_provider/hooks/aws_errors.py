@@ -56,6 +56,16 @@ def is_in_progress(error: ClientError) -> bool:
     return _code(error) == "ValidationException" and "in-progress endpoint" in _message(error)
 
 
+def is_no_such_object(error: ClientError) -> bool:
+    """Whether S3 has no object of that key."""
+    return _code(error) in {"NoSuchKey", "404"}
+
+
+def is_precondition_failed(error: ClientError) -> bool:
+    """Whether S3 refused a conditional write because the object exists."""
+    return _code(error) in {"PreconditionFailed", "ConditionalRequestConflict", "412"}
+
+
 def is_transient(error: BaseException) -> bool:
     """Whether the same call may well succeed later: throttling, a server's fault, a lost connection."""
     if isinstance(error, ClientError):

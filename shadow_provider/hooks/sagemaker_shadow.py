@@ -16,6 +16,7 @@ from tenacity import Retrying, before_sleep_log, retry_if_exception, stop_after_
 from shadow_provider.hooks import aws_errors
 from shadow_provider.plan import tags as tagging
 from shadow_provider.plan.deployment import Deployment
+from shadow_provider.plan.endpoint_config import ShadowRun
 from shadow_provider.plan.endpoint_state import EndpointState
 from shadow_provider.plan.errors import EndpointBusyError, EndpointChangedError, EndpointFailedError, PlanError
 
@@ -128,6 +129,21 @@ class SageMakerShadowHook(AwsBaseHook):
             if deployment.owns(tags) and tags.get(tagging.BASELINE_CONFIG):
                 return tags[tagging.BASELINE_CONFIG]
         return None
+
+    def shadow_run(self, deployment: Deployment) -> ShadowRun:
+        """Read the shadow config of a deployment.
+
+        Raises:
+            PlanError: there is none.
+        """
+        name = deployment.names.shadow_config
+        config = self.endpoint_config(name)
+        if config is None:
+            raise PlanError(
+                f"deployment_id={deployment.deployment_id!r}: its shadow config {name} does not exist. "
+                "SageMakerShadowEndpointConfigOperator makes it and must run before."
+            )
+        return ShadowRun.of(config)
 
     def _describe(self, call: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
         try:
@@ -317,6 +333,32 @@ class SageMakerShadowHook(AwsBaseHook):
             self.log.info("The %s %s is gone already", kind, name)
         else:
             self.log.info("Deleted %s %s", kind, name)
+
+    # -- documents in S3 ----------------------------------------------------------------------------------------------
+
+    def read_document(self, s3_uri: str) -> bytes | None:
+        """Read an object; None if there is none, which S3 says only to callers with ``s3:ListBucket``."""
+        bucket, _, key = s3_uri.removeprefix("s3://").partition("/")
+        try:
+            response = self._retrying(lambda: self.s3.get_object(Bucket=bucket, Key=key))
+        except ClientError as error:
+            if aws_errors.is_no_such_object(error):
+                return None
+            raise
+        return bytes(response["Body"].read())
+
+    def write_document_once(self, s3_uri: str, body: bytes, *, content_type: str) -> bytes:
+        """Write an object unless it exists (S3's If-None-Match), and return what stands there now."""
+        bucket, _, key = s3_uri.removeprefix("s3://").partition("/")
+        try:
+            self._retrying(
+                lambda: self.s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*")
+            )
+        except ClientError as error:
+            if not aws_errors.is_precondition_failed(error):
+                raise
+            return self.read_document(s3_uri) or body
+        return body
 
     # -- repeating ----------------------------------------------------------------------------------------------------
 

@@ -65,25 +65,18 @@ def seconds(argument: str, value: Any) -> float:
     return number
 
 
-class DeploymentOperator(AwsBaseOperator[SageMakerShadowHook]):
-    """Base of all operators of a deployment.
+class DeploymentArguments:
+    """Mixin of everything that belongs to one deployment, operator or sensor."""
 
-    Args:
-        endpoint_name: the endpoint.
-        deployment_id: tells this deployment from others on the same endpoint. By default DAG and run.
-        aws_conn_id: Airflow connection; must exist (None: the machine's own credentials, on purpose).
-        region_name: AWS region; None is the connection's.
-        verify: as in boto3.
-        botocore_config: as in the amazon provider.
-    """
+    endpoint_name: str
+    deployment_id: str
 
-    aws_hook_class = SageMakerShadowHook
-    template_fields: Sequence[str] = aws_template_fields("endpoint_name", "deployment_id")
-    operator_extra_links = (SageMakerShadowEndpointLink(),)
-    ui_color = "#e8f0fe"
+    def take_deployment(self, endpoint_name: str, deployment_id: str) -> None:
+        """Keep the arguments and check at DAG parse what is not a template.
 
-    def __init__(self, *, endpoint_name: str, deployment_id: str = DEFAULT_DEPLOYMENT_ID, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        Raises:
+            PlanError: an argument breaks a rule.
+        """
         self.endpoint_name = endpoint_name
         self.deployment_id = deployment_id
         Deployment.parse_partly("", {"endpoint_name": endpoint_name, "deployment_id": deployment_id}, is_templated)
@@ -96,6 +89,26 @@ class DeploymentOperator(AwsBaseOperator[SageMakerShadowHook]):
             PlanError: a rendered argument breaks a rule.
         """
         return Deployment.parse("", {"endpoint_name": self.endpoint_name, "deployment_id": self.deployment_id})
+
+
+class DeploymentOperator(DeploymentArguments, AwsBaseOperator[SageMakerShadowHook]):
+    """Base of all operators of a deployment.
+
+    Args:
+        endpoint_name: the endpoint.
+        deployment_id: tells this deployment from others on the same endpoint. By default DAG and run.
+        kwargs: as in every operator of the amazon provider: ``aws_conn_id`` (must exist; None takes the machine's own
+            credentials on purpose), ``region_name``, ``verify``, ``botocore_config``.
+    """
+
+    aws_hook_class = SageMakerShadowHook
+    template_fields: Sequence[str] = aws_template_fields("endpoint_name", "deployment_id")
+    operator_extra_links = (SageMakerShadowEndpointLink(),)
+    ui_color = "#e8f0fe"
+
+    def __init__(self, *, endpoint_name: str, deployment_id: str = DEFAULT_DEPLOYMENT_ID, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.take_deployment(endpoint_name, deployment_id)
 
     def execute(self, context: Context) -> Any:
         """Run the step; errors that no retry can mend fail the task for good."""

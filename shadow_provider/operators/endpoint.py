@@ -29,12 +29,12 @@ class SageMakerShadowEndpointOperator(EndpointChangeOperator):
     def run_step(self, context: Context) -> Any:
         """Begin the change and, if asked to, wait for it."""
         names = self.deployment.names
-        config = self.hook.endpoint_config(names.shadow_config)
+        run = self.hook.shadow_run(self.deployment)
         baseline = self.hook.way_back(self.deployment)
-        if config is None or baseline is None:
+        if baseline is None:
             raise PlanError(
-                f"deployment_id={self.deployment_id!r}: its shadow config {names.shadow_config} does not exist. "
-                "SageMakerShadowEndpointConfigOperator makes it and must run before."
+                f"deployment_id={self.deployment_id!r}: the tags of its shadow config {run.config_name} do not name "
+                "the baseline config, so there would be no way back."
             )
         if self.hook.endpoint_state(self.endpoint_name) is None:
             if baseline != names.baseline_config:
@@ -47,7 +47,7 @@ class SageMakerShadowEndpointOperator(EndpointChangeOperator):
             self.hook.update_endpoint(self.endpoint_name, names.shadow_config, expected=frozenset({baseline}))
         if not self.wait_for_completion:
             return self._result(verified=False)
-        return self.wait_then_finish(context, names.shadow_config, not_before=config["CreationTime"])
+        return self.wait_then_finish(context, names.shadow_config, not_before=run.since)
 
     def finish(self, context: Context, state: EndpointState | None, resume: Mapping[str, Any]) -> dict[str, Any]:
         """Return the result of a verified change."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import Context
 
 from shadow_provider.operators.base import DeploymentOperator, is_templated
+from shadow_provider.plan.arguments import given
 from shadow_provider.plan.deployment import ShadowPlan
 from shadow_provider.plan.endpoint_config import (
     Baseline,
@@ -53,13 +55,13 @@ class SageMakerShadowEndpointConfigOperator(DeploymentOperator):
         *,
         candidate_model_name: str,
         production_model_name: str | None = None,
-        shadow_variant: dict[str, Any] | None = None,
+        shadow_variant: Mapping[str, Any] | None = None,
         sampling_percentage: float = 100.0,
-        data_capture: dict[str, Any] | None = None,
-        production_variant: dict[str, Any] | None = None,
+        data_capture: Mapping[str, Any] | None = None,
+        production_variant: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**({"multiple_outputs": True} | kwargs))
         self.candidate_model_name = candidate_model_name
         self.production_model_name = production_model_name
         self.shadow_variant = shadow_variant if shadow_variant is not None else {}
@@ -80,7 +82,7 @@ class SageMakerShadowEndpointConfigOperator(DeploymentOperator):
 
     def run_step(self, context: Context) -> dict[str, Any]:
         """Make the shadow config, or adopt the one of an earlier try."""
-        plan = ShadowPlan.parse("", self._asked())
+        plan = ShadowPlan.parse("", {name: given(value) for name, value in self._asked().items()})
         name = self.deployment.names.shadow_config
         content = plan.model_dump(mode="json")
         existing = self.hook.endpoint_config(name)

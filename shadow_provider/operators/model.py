@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from airflow.sdk import Context
 
 from shadow_provider.operators.base import DeploymentOperator, is_templated
-from shadow_provider.plan.arguments import none_of_jinja
+from shadow_provider.plan.arguments import given, none_of_jinja
 from shadow_provider.plan.endpoint_config import baseline_of_live_endpoint
 from shadow_provider.plan.errors import PlanError
 from shadow_provider.plan.model import ModelPlan
@@ -45,12 +46,12 @@ class SageMakerShadowModelOperator(DeploymentOperator):
         self,
         *,
         side: Side,
-        container: dict[str, Any] | None = None,
+        container: Mapping[str, Any] | None = None,
         execution_role_arn: str | None = None,
         model_name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**({"multiple_outputs": True} | kwargs))
         if side not in ("production", "shadow"):
             raise PlanError(f"side={side!r}: must be 'production' or 'shadow'")
         self.side = side
@@ -71,7 +72,7 @@ class SageMakerShadowModelOperator(DeploymentOperator):
 
     def run_step(self, context: Context) -> dict[str, Any]:
         """Make, adopt or look up the model."""
-        container, name = none_of_jinja(self.container), none_of_jinja(self.model_name)
+        container, name = given(self.container), none_of_jinja(self.model_name)
         if container is not None:
             return self._ensure(container, name)
         return self._look_up(name or self._served_now())

@@ -42,6 +42,17 @@ def none_of_jinja(value: Any) -> Any:
     return None if isinstance(value, str) and value.strip() in {"", "None"} else value
 
 
+def given(value: Any) -> Any:
+    """Return a rendered argument, or None where it says nothing: absent, or a mapping of nothing but absent values.
+
+    A DAG with optional Params writes ``{"image": dag.param("image"), …}`` and gets such a mapping when none was filled.
+    """
+    value = none_of_jinja(value)
+    if isinstance(value, Mapping) and value and all(none_of_jinja(item) is None for item in value.values()):
+        return None
+    return value
+
+
 def _check_s3_uri(value: str) -> str:
     bucket, _, _ = value.removeprefix("s3://").partition("/")
     if not value.startswith("s3://") or not bucket:
@@ -89,7 +100,8 @@ class Specification(BaseModel):
         if not isinstance(value, Mapping):
             raise PlanError(f"{argument}={value!r}: must be a mapping with the fields {', '.join(cls.model_fields)}")
         try:
-            return cls.model_validate(dict(value))
+            # A rendered None is an argument that was left out.
+            return cls.model_validate({key: item for key, item in value.items() if none_of_jinja(item) is not None})
         except ValidationError as error:
             raise PlanError("\n".join(_line(argument, detail) for detail in error.errors())) from None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from shadow_provider.plan.endpoint_state import EndpointState
@@ -45,6 +46,51 @@ class Baseline:
     def model_name(self) -> str:
         """The incumbent."""
         return str(self.variant["ModelName"])
+
+
+@dataclass(frozen=True)
+class ShadowRun:
+    """What a shadow config says about the comparison that it makes possible.
+
+    Attributes:
+        config_name: the shadow config.
+        since: when it was made (UTC); no request was copied before.
+        production_variant: name of the production variant.
+        shadow_variant: name of the shadow variant.
+        incumbent_model: model behind production.
+        candidate_model: model behind the shadow.
+        sampling_percentage: share of requests copied, by the weights.
+        capture_s3_uri: where requests and answers are captured.
+        capture_percentage: share of requests captured.
+    """
+
+    config_name: str
+    since: datetime
+    production_variant: str
+    shadow_variant: str
+    incumbent_model: str
+    candidate_model: str
+    sampling_percentage: float
+    capture_s3_uri: str
+    capture_percentage: int
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> ShadowRun:
+        """Read DescribeEndpointConfig of a shadow config of ours."""
+        production, shadow = config["ProductionVariants"][0], config["ShadowProductionVariants"][0]
+        capture = config["DataCaptureConfig"]
+        share = shadow.get("InitialVariantWeight", 1.0) / production.get("InitialVariantWeight", 1.0)
+        return cls(
+            config_name=config["EndpointConfigName"],
+            since=config["CreationTime"],
+            production_variant=production["VariantName"],
+            shadow_variant=shadow["VariantName"],
+            incumbent_model=production["ModelName"],
+            candidate_model=shadow["ModelName"],
+            sampling_percentage=round(min(1.0, share) * 100, 6),
+            capture_s3_uri=capture["DestinationS3Uri"],
+            capture_percentage=capture["InitialSamplingPercentage"],
+        )
 
 
 def baseline_of_live_endpoint(state: EndpointState, config: Mapping[str, Any]) -> Baseline:

@@ -24,7 +24,7 @@ class EndpointChangedError(ShadowError):
 
 
 class EndpointFailedError(ShadowError):
-    """A change of the endpoint ended otherwise than asked: rolled back, Failed, OutOfService, …"""
+    """A change of the endpoint ended otherwise than asked: rolled back, Failed, OutOfService."""
 
 
 class EndpointBusyError(MayPassError):

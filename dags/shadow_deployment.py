@@ -1,0 +1,180 @@
+"""The reference pipeline: a candidate as shadow beside production, evidence, a verdict, then promotion or rollback.
+
+Start it from the UI (every Param has a form field), by ``airflow dags trigger shadow_deployment --conf '{…}'``, or by
+schedule: copy this file, give the Params your defaults and set a schedule (or set SHADOW_DEPLOYMENT_SCHEDULE).
+"""
+
+from __future__ import annotations
+
+import os
+
+from airflow.sdk import DAG, Param
+
+from shadow_provider.task_group import shadow_deployment
+
+NAME_PATTERN = "^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$"
+S3_PATTERN = "^s3://[^/]+(/.*)?$"
+
+
+def text(default: str | None, description: str, section: str, *, title: str, pattern: str | None = None) -> Param:
+    """Make a Param of one line of text; without a default it may stay empty."""
+    schema = {"pattern": pattern} if pattern else {}
+    kind = "string" if default is not None else ["null", "string"]
+    return Param(default, description, type=kind, title=title, section=section, **schema)
+
+
+def number(
+    default: float | None, description: str, section: str, *, title: str, kind: str = "integer", **limits: float
+) -> Param:
+    """Make a Param of a number; without a default it may stay empty."""
+    return Param(
+        default,
+        description,
+        type=kind if default is not None else ["null", kind],
+        title=title,
+        section=section,
+        **limits,
+    )
+
+
+ENDPOINT, CANDIDATE, SHADOW = "1. Endpoint", "2. Candidate", "3. Shadow"
+EVIDENCE, NEW, RUN = "4. Evidence and verdict", "5. Only for a new endpoint", "6. Run"
+
+PARAMS = {
+    "endpoint_name": text(
+        "digits",
+        "The endpoint to give the candidate to. A live one keeps serving as it is; a new one needs section 5.",
+        ENDPOINT,
+        title="Endpoint",
+        pattern=NAME_PATTERN,
+    ),
+    "aws_conn_id": text("aws_default", "Airflow connection to AWS.", ENDPOINT, title="AWS connection"),
+    "region_name": text(None, "Empty: the connection's region.", ENDPOINT, title="Region"),
+    "candidate_image": text(
+        None, "Registry path of the candidate's serving image.", CANDIDATE, title="Image"
+    ),
+    "candidate_model_data_url": text(
+        None, "The candidate's model.tar.gz.", CANDIDATE, title="Model data", pattern=S3_PATTERN
+    ),
+    "candidate_environment": Param(
+        None,
+        "Environment of the candidate's container. No secrets: whoever may describe the model sees them.",
+        type=["null", "object"],
+        title="Environment",
+        section=CANDIDATE,
+    ),
+    "candidate_model_package": text(
+        None, "A version of the model registry (name or ARN), instead of image and data.", CANDIDATE,
+        title="Model package",
+    ),
+    "candidate_model_name": text(
+        None, "An existing SageMaker model, instead of all of the above.", CANDIDATE, title="Existing model"
+    ),
+    "execution_role_arn": text(
+        None, "The role that SageMaker assumes for models made here.", CANDIDATE, title="Execution role"
+    ),
+    "sampling_percentage": number(
+        100.0, "Share of the live requests that SageMaker copies to the candidate.", SHADOW,
+        title="Mirrored share (%)", kind="number", exclusiveMinimum=0, maximum=100,
+    ),
+    "shadow_instance_type": text(None, "Empty: as production.", SHADOW, title="Instance type"),
+    "shadow_instance_count": number(None, "Empty: as production has now.", SHADOW, title="Instances", minimum=1),
+    "capture_s3_uri": text(
+        None,
+        "Where requests and answers of both variants are captured, all of them. Empty: as the endpoint captures now.",
+        SHADOW,
+        title="Capture to",
+        pattern=S3_PATTERN,
+    ),
+    "policy": Param(
+        None,
+        "What the candidate must prove, as JSON: gates with margins, minimum_pairs, alpha. Empty: the default policy.",
+        type=["null", "object"],
+        title="Policy",
+        section=EVIDENCE,
+    ),
+    "minimum_duration_minutes": number(
+        0, "How long the shadow runs at least, so that the traffic is representative.", EVIDENCE,
+        title="Minimum duration (minutes)", kind="number", minimum=0,
+    ),
+    "deadline_hours": number(
+        168.0, "Until when evidence is waited for. What is not proven by then is INCONCLUSIVE and is rolled back.",
+        EVIDENCE, title="Deadline (hours)", kind="number", exclusiveMinimum=0,
+    ),
+    "ground_truth_s3_uri": text(
+        None, "True labels as Model Monitor has them, if there are any.", EVIDENCE, title="Ground truth",
+        pattern=S3_PATTERN,
+    ),
+    "record_s3_uri": text(
+        None, "Where decision records go. Empty: beside the captures.", EVIDENCE, title="Decision records",
+        pattern=S3_PATTERN,
+    ),
+    "production_image": text(None, "Registry path of production's serving image.", NEW, title="Image"),
+    "production_model_data_url": text(
+        None, "Production's model.tar.gz.", NEW, title="Model data", pattern=S3_PATTERN
+    ),
+    "production_model_name": text(None, "An existing SageMaker model instead.", NEW, title="Existing model"),
+    "production_instance_type": text(None, "For example ml.m5.xlarge.", NEW, title="Instance type"),
+    "production_instance_count": number(None, "At least 1.", NEW, title="Instances", minimum=1),
+    "poll_interval_seconds": number(
+        30.0, "Seconds between two looks at AWS.", RUN, title="Poll interval (seconds)", kind="number",
+        exclusiveMinimum=0,
+    ),
+    "fail_unless_promoted": Param(
+        False,
+        "Fail the run when the candidate was not promoted, although it was rolled back cleanly.",
+        type="boolean",
+        title="Fail unless promoted",
+        section=RUN,
+    ),
+}  # fmt: skip
+
+with DAG(
+    dag_id="shadow_deployment",
+    schedule=os.environ.get("SHADOW_DEPLOYMENT_SCHEDULE") or None,
+    catchup=False,
+    max_active_runs=1,
+    params=PARAMS,
+    tags=["sagemaker", "shadow"],
+    doc_md=__doc__,
+) as dag:
+    shadow_deployment(
+        endpoint_name=dag.param("endpoint_name"),
+        aws_conn_id=dag.param("aws_conn_id"),
+        region_name=dag.param("region_name"),
+        candidate_container={
+            "image": dag.param("candidate_image"),
+            "model_data_url": dag.param("candidate_model_data_url"),
+            "environment": dag.param("candidate_environment"),
+            "model_package_name": dag.param("candidate_model_package"),
+        },
+        candidate_model_name=dag.param("candidate_model_name"),
+        execution_role_arn=dag.param("execution_role_arn"),
+        production_container={
+            "image": dag.param("production_image"),
+            "model_data_url": dag.param("production_model_data_url"),
+        },
+        production_model_name=dag.param("production_model_name"),
+        production_variant={
+            "instance_type": dag.param("production_instance_type"),
+            "initial_instance_count": dag.param("production_instance_count"),
+        },
+        shadow_variant={
+            "instance_type": dag.param("shadow_instance_type"),
+            "initial_instance_count": dag.param("shadow_instance_count"),
+        },
+        sampling_percentage=dag.param("sampling_percentage"),
+        data_capture={"destination_s3_uri": dag.param("capture_s3_uri")},
+        policy=dag.param("policy"),
+        minimum_duration="{{ params.minimum_duration_minutes * 60 }}",
+        deadline="{{ params.deadline_hours * 3600 }}",
+        ground_truth_s3_uri=dag.param("ground_truth_s3_uri"),
+        record_s3_uri=dag.param("record_s3_uri"),
+        fail_unless_promoted=dag.param("fail_unless_promoted"),
+        poll_interval=dag.param("poll_interval_seconds"),
+        look_interval=dag.param("poll_interval_seconds"),
+        deferrable=True,
+    )
+
+if __name__ == "__main__":
+    dag.test()

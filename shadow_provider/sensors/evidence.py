@@ -1,0 +1,187 @@
+"""Waits until the shadow has seen enough requests to be judged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
+from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+from airflow.providers.common.compat.sdk import AirflowException, PokeReturnValue
+from airflow.sdk import Context
+
+from shadow_provider.evidence.cover import mirrored_requests
+from shadow_provider.hooks.sagemaker_shadow import SageMakerShadowHook
+from shadow_provider.links.sagemaker import SageMakerShadowEndpointLink
+from shadow_provider.operators.base import (
+    DEFAULT_DEPLOYMENT_ID,
+    DeploymentArguments,
+    final_errors,
+    is_templated,
+    seconds,
+)
+from shadow_provider.operators.evaluate import DEFAULT_DEADLINE
+from shadow_provider.operators.waiting import DEFAULT_DEFERRABLE
+from shadow_provider.plan.arguments import none_of_jinja
+from shadow_provider.plan.errors import PlanError
+from shadow_provider.plan.policy import Policy
+from shadow_provider.triggers.evidence import SageMakerShadowEvidenceTrigger
+
+DEFAULT_POLL_SECONDS = 60.0
+# A sensor's own time-out must never come before the deadline of the evidence, which ends the wait in order.
+_TIMEOUT_AFTER_DEADLINE = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class _Wait:
+    shadow_variant: str
+    since: datetime
+    not_before: datetime
+    deadline: datetime
+    minimum_requests: int
+
+
+class SageMakerShadowEvidenceSensor(DeploymentArguments, AwsBaseSensor[SageMakerShadowHook]):
+    """Succeeds when CloudWatch counts enough requests on the shadow, or at the deadline.
+
+    At the deadline it says ``"enough": false``; the evaluation that follows then ends INCONCLUSIVE, not in a promotion.
+
+    Args:
+        endpoint_name: the endpoint.
+        policy: the evaluation's policy; its ``minimum_pairs`` says how many requests are enough.
+        minimum_duration: how long the shadow must run at least, so that the traffic is representative; timedelta or
+            seconds, 0 for no minimum.
+        deadline: how long to wait at most, from the making of the shadow config on; timedelta or seconds.
+        deployment_id: tells this deployment from others; see ``DeploymentOperator``.
+        deferrable: wait in the triggerer. Otherwise ``mode`` says how: ``reschedule`` frees the worker slot.
+        poll_interval: seconds between two looks.
+        kwargs: as in every sensor of the amazon provider.
+
+    Returns:
+        ``{"requests", "minimum_requests", "enough"}``; ``requests`` is None where CloudWatch has no data.
+    """
+
+    aws_hook_class = SageMakerShadowHook
+    template_fields: Sequence[str] = aws_template_fields(
+        "endpoint_name", "deployment_id", "policy", "minimum_duration", "deadline", "poll_interval"
+    )
+    template_fields_renderers = {"policy": "json"}  # noqa: RUF012 - Airflow reads it from the class
+    operator_extra_links = (SageMakerShadowEndpointLink(),)
+    ui_color = "#e6f4ea"
+
+    def __init__(
+        self,
+        *,
+        endpoint_name: str,
+        policy: Policy | Mapping[str, Any] | str | None = None,
+        minimum_duration: timedelta | float = 0,
+        deadline: timedelta | float = DEFAULT_DEADLINE,
+        deployment_id: str = DEFAULT_DEPLOYMENT_ID,
+        deferrable: bool = DEFAULT_DEFERRABLE,
+        poll_interval: float = DEFAULT_POLL_SECONDS,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.take_deployment(endpoint_name, deployment_id)
+        self.policy = policy.model_dump(mode="json") if isinstance(policy, Policy) else policy
+        self.minimum_duration = (
+            minimum_duration.total_seconds() if isinstance(minimum_duration, timedelta) else minimum_duration
+        )
+        self.deadline = deadline if is_templated(deadline) else seconds("deadline", deadline)
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval if is_templated(poll_interval) else seconds("poll_interval", poll_interval)
+        if not is_templated(policy):
+            Policy.from_any(policy)
+        if not is_templated(minimum_duration):
+            self._minimum_seconds()
+
+    def execute(self, context: Context) -> Any:
+        """Look once; then wait in the triggerer, or as the sensor's mode says."""
+        with final_errors():
+            SageMakerShadowEndpointLink.remember(context, self, self.endpoint_name)
+            self.poke_interval = seconds("poll_interval", self.poll_interval)
+            wait = self._wait()
+            if not self.deferrable:
+                self.timeout = max(self.timeout, (wait.deadline + _TIMEOUT_AFTER_DEADLINE - wait.since).total_seconds())
+                return super().execute(context)
+            result = self._look(wait)
+            if result is None:
+                self._defer(wait)
+            return result
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look once."""
+        with final_errors():
+            result = self._look(self._wait())
+        return PokeReturnValue(is_done=result is not None, xcom_value=result)
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Count anew after the trigger fired."""
+        with final_errors():
+            result = self._look(self._wait())
+        if result is None:
+            raise AirflowException(
+                f"The wait for evidence ended early: {(event or {}).get('reason') or event}. Running the task again "
+                "goes on waiting."
+            )
+        return result
+
+    def _minimum_seconds(self) -> float:
+        value = none_of_jinja(self.minimum_duration)
+        try:
+            number = float(value or 0)
+        except (TypeError, ValueError):
+            number = -1.0
+        if not 0 <= number < math.inf:
+            raise PlanError(f"minimum_duration={value!r}: must be a duration, 0 or more, as timedelta or in seconds")
+        return number
+
+    def _wait(self) -> _Wait:
+        run = self.hook.shadow_run(self.deployment)
+        policy = Policy.from_any(none_of_jinja(self.policy))
+        deadline = run.since + timedelta(seconds=seconds("deadline", self.deadline))
+        return _Wait(
+            shadow_variant=run.shadow_variant,
+            since=run.since,
+            not_before=min(run.since + timedelta(seconds=self._minimum_seconds()), deadline),
+            deadline=deadline,
+            minimum_requests=math.ceil(policy.minimum_pairs * 100 / run.capture_percentage),
+        )
+
+    def _look(self, wait: _Wait) -> dict[str, Any] | None:
+        now = datetime.now(tz=UTC)
+        requests = mirrored_requests(
+            self.hook.cloudwatch,
+            endpoint_name=self.endpoint_name,
+            shadow_variant=wait.shadow_variant,
+            since=wait.since,
+            until=now,
+        )
+        enough = (requests or 0) >= wait.minimum_requests and now >= wait.not_before
+        self.log.info("CloudWatch counts %s requests on the shadow; enough are %s", requests, wait.minimum_requests)
+        if not enough and now < wait.deadline:
+            return None
+        if not enough:
+            self.log.warning("The deadline %s has come without enough traffic", wait.deadline.isoformat())
+        return {"requests": requests, "minimum_requests": wait.minimum_requests, "enough": enough}
+
+    def _defer(self, wait: _Wait) -> None:
+        self.defer(
+            trigger=SageMakerShadowEvidenceTrigger(
+                endpoint_name=self.endpoint_name,
+                shadow_variant_name=wait.shadow_variant,
+                since=wait.since.isoformat(),
+                minimum_requests=wait.minimum_requests,
+                not_before=wait.not_before.isoformat(),
+                deadline=wait.deadline.isoformat(),
+                poll_interval=self.poke_interval,
+                aws_conn_id=self.aws_conn_id,
+                region_name=self.region_name,
+                verify=self.verify,
+                botocore_config=self.botocore_config,
+            ),
+            method_name="execute_complete",
+        )

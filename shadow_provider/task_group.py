@@ -1,0 +1,206 @@
+"""The whole pipeline as one task group, to be put into any DAG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import TaskGroup, TriggerRule, XComArg
+
+from shadow_provider.operators.base import DEFAULT_DEPLOYMENT_ID
+from shadow_provider.operators.cleanup import SageMakerShadowCleanupOperator
+from shadow_provider.operators.conclude import SageMakerShadowConcludeOperator
+from shadow_provider.operators.endpoint import SageMakerShadowEndpointOperator
+from shadow_provider.operators.endpoint_config import SageMakerShadowEndpointConfigOperator
+from shadow_provider.operators.evaluate import (
+    DEFAULT_DEADLINE,
+    DEFAULT_LOOK_SECONDS,
+    SageMakerShadowEvaluateOperator,
+)
+from shadow_provider.operators.model import SageMakerShadowModelOperator
+from shadow_provider.operators.promote import SageMakerShadowPromoteOperator
+from shadow_provider.operators.rollback import SageMakerShadowRollbackOperator
+from shadow_provider.operators.waiting import DEFAULT_DEFERRABLE, DEFAULT_POLL_SECONDS, DEFAULT_TIMEOUT
+from shadow_provider.sensors.endpoint import SageMakerShadowEndpointSensor
+from shadow_provider.sensors.evidence import SageMakerShadowEvidenceSensor
+
+# Every task may be run again at any point, so retries are safe; errors that no retry can mend do not use them.
+_DEFAULT_ARGS = {"retries": 2, "retry_delay": timedelta(seconds=30)}
+
+
+@dataclass(frozen=True)
+class ShadowDeployment:
+    """The task group, and the tasks whose results other tasks of a DAG may want.
+
+    Attributes:
+        group: put it between other tasks: ``train >> deployment.group >> announce``.
+        evaluate: its ``output`` is the decision (``verdict``, ``reason``, ``pairs``, ``gates``, ``record_uri``).
+        promote: skipped unless the verdict is PROMOTE.
+        conclude: its ``output`` says what serves before and after; successful only if that is what the verdict wants.
+    """
+
+    group: TaskGroup
+    evaluate: SageMakerShadowEvaluateOperator
+    promote: SageMakerShadowPromoteOperator
+    conclude: SageMakerShadowConcludeOperator
+
+
+def shadow_deployment(
+    *,
+    endpoint_name: Any,
+    candidate_container: Mapping[str, Any] | None = None,
+    candidate_model_name: Any = None,
+    execution_role_arn: Any = None,
+    production_container: Mapping[str, Any] | None = None,
+    production_model_name: Any = None,
+    production_variant: Mapping[str, Any] | None = None,
+    shadow_variant: Mapping[str, Any] | None = None,
+    sampling_percentage: Any = 100.0,
+    data_capture: Mapping[str, Any] | None = None,
+    policy: Any = None,
+    minimum_duration: timedelta | float | Any = 0,
+    deadline: timedelta | float | Any = DEFAULT_DEADLINE,
+    ground_truth_s3_uri: Any = None,
+    record_s3_uri: Any = None,
+    fail_unless_promoted: Any = False,
+    timeout: timedelta | float = DEFAULT_TIMEOUT,
+    poll_interval: Any = DEFAULT_POLL_SECONDS,
+    look_interval: Any = DEFAULT_LOOK_SECONDS,
+    deployment_id: Any = DEFAULT_DEPLOYMENT_ID,
+    deferrable: bool = DEFAULT_DEFERRABLE,
+    aws_conn_id: Any = "aws_default",
+    region_name: Any = None,
+    verify: bool | str | None = None,
+    botocore_config: dict[str, Any] | None = None,
+    group_id: str = "shadow_deployment",
+    default_args: Mapping[str, Any] | None = None,
+) -> ShadowDeployment:
+    """Chain the steps of a shadow deployment: models, config, endpoint, evidence, verdict, promotion or rollback.
+
+    For a live endpoint give ``endpoint_name`` and the candidate; production is read from the endpoint. For a new
+    endpoint give the production model and ``production_variant`` as well. Every argument of type ``Any`` may be a
+    template, an XComArg or ``dag.param(…)``; so may the values of the mappings.
+
+    Args:
+        endpoint_name: the endpoint.
+        candidate_container: ``{"image", "model_data_url", "environment"}`` or ``{"model_package_name"}``.
+        candidate_model_name: an existing model instead, or the name for the one to be made.
+        execution_role_arn: the role of models that are made.
+        production_container: as ``candidate_container``, for a new endpoint.
+        production_model_name: as ``candidate_model_name``, for a new endpoint.
+        production_variant: ``{"instance_type", "initial_instance_count", "variant_name"}``, for a new endpoint.
+        shadow_variant: the same for the shadow; what is left out is as in production.
+        sampling_percentage: share of requests copied to the shadow, above 0 and up to 100.
+        data_capture: ``{"destination_s3_uri", "sampling_percentage", "kms_key_id"}`` while the shadow runs.
+        policy: what the candidate must prove; None is ``Policy.default()``.
+        minimum_duration: how long the shadow runs at least, timedelta or seconds.
+        deadline: until when evidence is waited for, from the making of the shadow config on, timedelta or seconds.
+        ground_truth_s3_uri: prefix of the true labels, where there are any.
+        record_s3_uri: prefix for decision records; by default beside the captures.
+        fail_unless_promoted: fail the run when the candidate was not promoted, although it was rolled back cleanly.
+        timeout: how long each change of the endpoint may take, timedelta or seconds.
+        poll_interval: seconds between two looks at the endpoint or at the count of requests.
+        look_interval: seconds between two looks at the captures.
+        deployment_id: see ``DeploymentOperator``.
+        deferrable: wait in the triggerer.
+        aws_conn_id: Airflow connection of every task.
+        region_name: AWS region of every task.
+        verify: as in boto3.
+        botocore_config: as in the amazon provider.
+        group_id: of the task group.
+        default_args: for the tasks of the group; by default two retries, which are safe at every point.
+
+    Returns:
+        The group and its tasks of interest.
+
+    Raises:
+        PlanError: an argument breaks a rule; at DAG parse, unless it is a template.
+    """
+    common: dict[str, Any] = {
+        "endpoint_name": endpoint_name,
+        "deployment_id": deployment_id,
+        "aws_conn_id": aws_conn_id,
+        "region_name": region_name,
+        "verify": verify,
+        "botocore_config": botocore_config,
+    }
+    waiting = {"deferrable": deferrable, "poll_interval": poll_interval}
+    changing = {**common, **waiting, "timeout": timeout}
+    with TaskGroup(
+        group_id=group_id,
+        tooltip="Shadow deployment of a SageMaker model: evidence, verdict, then promotion or rollback",
+        default_args={**_DEFAULT_ARGS, **(default_args or {})},  # type: ignore[arg-type]  # attrs hides its type
+    ) as group:
+        production = SageMakerShadowModelOperator(
+            task_id="create_production_model",
+            side="production",
+            container=production_container,
+            model_name=production_model_name,
+            execution_role_arn=execution_role_arn,
+            **common,
+        )
+        candidate = SageMakerShadowModelOperator(
+            task_id="create_shadow_model",
+            side="shadow",
+            container=candidate_container,
+            model_name=candidate_model_name,
+            execution_role_arn=execution_role_arn,
+            **common,
+        )
+        config = SageMakerShadowEndpointConfigOperator(
+            task_id="create_endpoint_config",
+            candidate_model_name=_field(candidate, "model_name"),
+            production_model_name=_field(production, "model_name"),
+            production_variant=production_variant,
+            shadow_variant=shadow_variant,
+            sampling_percentage=sampling_percentage,
+            data_capture=data_capture,
+            **common,
+        )
+        deploy = SageMakerShadowEndpointOperator(task_id="deploy_endpoint", wait_for_completion=False, **changing)
+        in_service = SageMakerShadowEndpointSensor(task_id="wait_in_service", mode="reschedule", **changing)
+        evidence = SageMakerShadowEvidenceSensor(
+            task_id="wait_for_evidence",
+            policy=policy,
+            minimum_duration=minimum_duration,
+            deadline=deadline,
+            mode="reschedule",
+            **common,
+            **waiting,
+        )
+        evaluate = SageMakerShadowEvaluateOperator(
+            task_id="evaluate",
+            policy=policy,
+            deadline=deadline,
+            look_interval=look_interval,
+            ground_truth_s3_uri=ground_truth_s3_uri,
+            record_s3_uri=record_s3_uri,
+            deferrable=deferrable,
+            **common,
+        )
+        promote = SageMakerShadowPromoteOperator(task_id="promote", verdict=_field(evaluate, "verdict"), **changing)
+        # Runs whatever happened before, looks at AWS, and acts only where the endpoint is not where it should be.
+        rollback = SageMakerShadowRollbackOperator(
+            task_id="rollback", unless_promoted=promote.output, trigger_rule=TriggerRule.ALL_DONE, **changing
+        )
+        clean_up = SageMakerShadowCleanupOperator(task_id="clean_up", trigger_rule=TriggerRule.NONE_FAILED, **common)
+        # The one leaf. A failed step makes it upstream_failed, so a clean rollback cannot turn a failed run green.
+        conclude = SageMakerShadowConcludeOperator(
+            task_id="conclude",
+            decision=evaluate.output,
+            baseline_config_name=_field(config, "baseline_config_name"),
+            fail_unless_promoted=fail_unless_promoted,
+            trigger_rule=TriggerRule.NONE_FAILED,
+            **common,
+        )
+        [production, candidate] >> config >> deploy >> in_service >> evidence >> evaluate >> promote
+        promote >> rollback >> clean_up >> conclude
+        [evaluate, promote, rollback] >> conclude
+    return ShadowDeployment(group=group, evaluate=evaluate, promote=promote, conclude=conclude)
+
+
+def _field(task: Any, key: str) -> Any:
+    """Return one field of a task's result; such a reference also makes the task an upstream."""
+    return XComArg(task, key=key)
