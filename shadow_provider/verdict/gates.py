@@ -15,11 +15,10 @@ from shadow_provider.plan.policy import (
     PairedErrorRate,
     Policy,
 )
-from shadow_provider.statistics.paired import paired_difference
+from shadow_provider.statistics.paired import mcnemar_mid_p, paired_difference
 from shadow_provider.statistics.proportion import clopper_pearson, independent_difference
-from shadow_provider.statistics.quantile import minimum_samples
 from shadow_provider.verdict.evidence import Evidence, Frozen, VariantMetrics
-from shadow_provider.verdict.latency import ratio_bounds
+from shadow_provider.verdict.latency import needed_samples, ratio_bounds
 
 MINIMUM_READABLE_SHARE = 0.5
 """Share of the pairs in which some answer must be readable before anything is said of answers."""
@@ -184,7 +183,7 @@ def _latency(gate: ModelLatency, policy: Policy, evidence: Evidence) -> GateResu
     if not production.latency_samples or not shadow.latency_samples:
         return _no_data(gate, Unit.RELATIVE_CHANGE, "CloudWatch has no latency samples of both variants")
     n = min(production.latency_samples, shadow.latency_samples)
-    needed = max(gate.minimum_invocations, minimum_samples(int(gate.percentile[1:]) / 100, policy.alpha / 2))
+    needed = needed_samples(gate, policy)
     if n < needed:
         reason = f"{n:,} latency samples on the smaller side, {needed:,} are needed"
         return _no_data(gate, Unit.RELATIVE_CHANGE, reason, n=n)
@@ -216,7 +215,7 @@ def _paired_harm(
         estimate=(worse - better) / pairs,
         lower=paired_difference(worse, better, pairs, policy.reject_alpha)[0],
         upper=paired_difference(worse, better, pairs, policy.alpha)[1],
-        what=what,
+        what=f"{what} (McNemar mid-p {mcnemar_mid_p(worse, better):.2g})",
     )
 
 

@@ -5,12 +5,15 @@ and the cover depends on counts of requests alone, never on how the candidate do
 like, and `judge` once.
 """
 
+import math
 from enum import StrEnum
 
 from shadow_provider.plan.policy import Accuracy, InvocationErrorRate, ModelLatency, Policy
 from shadow_provider.verdict.evidence import Evidence, Frozen
 from shadow_provider.verdict.gates import GateResult, GateState, judge_gate
+from shadow_provider.verdict.latency import needed_samples
 from shadow_provider.verdict.mirror import MirrorFinding, examine_mirror
+from shadow_provider.verdict.notes import describe
 from shadow_provider.verdict.render import gate_in_words
 
 PAIRED_METRICS = frozenset({"paired_error_rate", "label_agreement", "accuracy"})
@@ -37,6 +40,7 @@ class Judgement(Frozen):
         minimum_pairs: how many the policy asks for.
         gates: every gate, also those that only report.
         mirror: whether the evidence could be trusted.
+        notes: what else a reader should see: latencies, and what became of every line.
     """
 
     verdict: Verdict
@@ -46,6 +50,7 @@ class Judgement(Frozen):
     minimum_pairs: int
     gates: tuple[GateResult, ...]
     mirror: MirrorFinding
+    notes: tuple[str, ...] = ()
 
 
 def missing_cover(policy: Policy, evidence: Evidence) -> tuple[str, ...]:
@@ -56,18 +61,19 @@ def missing_cover(policy: Policy, evidence: Evidence) -> tuple[str, ...]:
     sides = (("production", evidence.metrics.production), ("the shadow", evidence.metrics.shadow))
     for gate in policy.blocking_gates:
         if isinstance(gate, InvocationErrorRate):
+            # Metrics come minutes later than captures: wait until they are about as many.
+            needed = max(1, math.ceil(policy.minimum_join_rate * evidence.pairs))
             missing += [
-                f"CloudWatch's counts of {name} ({metrics.invocations or 0:,} invocations)"
+                f"CloudWatch's counts of {name} ({metrics.invocations or 0:,} of {needed:,} invocations)"
                 for name, metrics in sides
-                # Metrics come minutes later than captures: wait until they are about as many.
-                if metrics.errors is None
-                or (metrics.invocations or 0) < max(1, policy.minimum_join_rate * evidence.pairs)
+                if metrics.errors is None or (metrics.invocations or 0) < needed
             ]
         elif isinstance(gate, ModelLatency):
+            samples = needed_samples(gate, policy)
             missing += [
-                f"{metrics.latency_samples or 0:,} of {gate.minimum_invocations:,} latency samples of {name}"
+                f"{metrics.latency_samples or 0:,} of {samples:,} latency samples of {name}"
                 for name, metrics in sides
-                if (metrics.latency_samples or 0) < gate.minimum_invocations
+                if (metrics.latency_samples or 0) < samples
             ]
         elif isinstance(gate, Accuracy) and gate.required:
             labelled = evidence.truth.correct.pairs if evidence.truth else 0
@@ -117,6 +123,7 @@ def judge(policy: Policy, evidence: Evidence) -> Judgement:
         minimum_pairs=policy.minimum_pairs,
         gates=gates,
         mirror=mirror,
+        notes=describe(evidence),
     )
 
 

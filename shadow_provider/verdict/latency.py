@@ -4,7 +4,7 @@ Collecting and judging must agree on the ranks, so both take them from here.
 """
 
 from shadow_provider.plan.policy import ModelLatency, Policy
-from shadow_provider.statistics.quantile import bound_percentiles
+from shadow_provider.statistics.quantile import bound_percentiles, minimum_samples
 from shadow_provider.verdict.evidence import VariantMetrics
 
 DESCRIPTIVE = ("p50", "p90", "p99")
@@ -19,6 +19,11 @@ def wanted_percentiles(policy: Policy, samples: int | None) -> tuple[str, ...]:
             for alpha in (policy.alpha, policy.reject_alpha):
                 wanted += bound_percentiles(samples, _fraction(gate), alpha / 2) or ()
     return tuple(dict.fromkeys(wanted))
+
+
+def needed_samples(gate: ModelLatency, policy: Policy) -> int:
+    """Latency samples that each side needs before the gate can be judged."""
+    return max(gate.minimum_invocations, minimum_samples(_fraction(gate), policy.alpha / 2))
 
 
 def quantile_bounds(gate: ModelLatency, metrics: VariantMetrics, alpha: float) -> tuple[float, float] | None:

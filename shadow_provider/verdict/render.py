@@ -34,7 +34,7 @@ def gate_in_words(gate: GateResult) -> str:
 
 
 def as_text(judgement: "Judgement") -> str:
-    """The judgement as plain text: the verdict, a table of the gates, the mirror, and what would change it."""
+    """The judgement as plain text: verdict, table of the gates, mirror, notes, and what would change it."""
     mirror = judgement.mirror
     lines = [
         f"{judgement.verdict.value}: {judgement.reason}",
@@ -44,6 +44,7 @@ def as_text(judgement: "Judgement") -> str:
         f"pairs {judgement.pairs:,} (minimum {judgement.minimum_pairs:,}), "
         f"mirrored {_percent(mirror.observed_share)} (configured {_percent(mirror.configured_share)}), "
         f"joined {_percent(mirror.join_rate)}",
+        *judgement.notes,
         f"what would change it: {judgement.what_would_change}",
     ]
     return "\n".join(lines)

@@ -211,6 +211,9 @@ def test_the_cover_waits_for_pairs_and_for_metrics() -> None:
     late = evidence(metrics=metrics(shadow=variant(invocations=1000, samples=400)))
     assert len(missing_cover(POLICY, late)) == 2
     assert verdict(late) is Verdict.INCONCLUSIVE
+    p99 = Policy(gates=(ModelLatency(percentile="p99", margin=0.5, minimum_invocations=1),))
+    assert not cover_reached(p99, evidence(metrics=metrics(shadow=variant(samples=367))))
+    assert cover_reached(p99, evidence(metrics=metrics(shadow=variant(samples=368))))
 
 
 @settings(derandomize=True, deadline=None)
@@ -303,4 +306,14 @@ def test_rejecting_is_corrected_for_the_number_of_gates_and_passing_is_not() -> 
     assert among.lower is not None
     assert alone.lower is not None
     assert among.lower < alone.lower
+    assert among.upper == alone.upper
+
+
+def test_the_latency_bound_that_rejects_is_the_stricter_one() -> None:
+    alone = gate(evidence(), "model_latency", Policy(gates=(ModelLatency(margin=0.5),)))
+    among = gate(evidence(), "model_latency")
+    assert alone.state is among.state is GateState.PASS
+    assert among.lower is not None
+    assert alone.lower is not None
+    assert among.lower < alone.lower < 0
     assert among.upper == alone.upper

@@ -77,4 +77,6 @@ def test_the_table_is_aligned_and_has_units() -> None:
     assert "+100.0 %" in text
     assert "+0.000 pp" in text
     assert "[not required] no ground truth was given" in text
+    assert "ModelLatency of the shadow: p50 22.00 ms, p90 23.60 ms, p99 23.96 ms (2,000 samples)" in lines
+    assert "captures of production, 2,000 lines (1 objects): paired 2,000" in lines
     assert all(row == row.rstrip() for row in lines)
