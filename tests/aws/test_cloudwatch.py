@@ -51,8 +51,8 @@ def test_percentiles_are_numpys(cloud: Any, metric: dict[str, Any]) -> None:
         EndTime=at + MINUTE,
     )
     found = [result["Values"][0] for result in answer["MetricDataResults"]]
-    expected = [np.percentile(values, p) for p in (50, 99, 99.9, 0, 100)]
-    expected += [values.mean(), values.sum(), values.min(), values.max(), 1000]
+    expected = [float(np.percentile(values, p)) for p in (50, 99, 99.9, 0, 100)]
+    expected += [float(value) for value in (values.mean(), values.sum(), values.min(), values.max(), 1000)]
     assert found == pytest.approx(expected, rel=1e-12)
     assert [result["Label"] for result in answer["MetricDataResults"]] == ["Latency"] * len(stats)
 
@@ -85,7 +85,7 @@ def test_a_series_is_its_namespace_all_dimensions_and_unit(cloud: Any, metric: d
     )
     ask = {"StartTime": at, "EndTime": at + MINUTE}
 
-    def values(wanted: dict[str, Any], **unit: str) -> Any:
+    def values(wanted: dict[str, Any], **unit: Any) -> Any:
         answer = cloud.cloudwatch.get_metric_data(MetricDataQueries=[query("Sum", wanted, **unit)], **ask)
         assert answer["MetricDataResults"][0]["StatusCode"] == "Complete"
         return answer["MetricDataResults"][0]["Values"]
