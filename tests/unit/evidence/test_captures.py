@@ -76,6 +76,11 @@ BAD_LINES: list[tuple[str, bytes, str]] = [
     ("no encoding", changed(captureData__endpointInput__encoding=None), "unknown_encoding"),
     ("encoding of a wrong type", changed(captureData__endpointInput__encoding=["CSV"]), "unknown_encoding"),
     ("bad base64", changed(captureData__endpointOutput__encoding="BASE64"), "bad_base64"),
+    (
+        "base64 with a stray sign",
+        changed(captureData__endpointInput={"data": "M!Q==", "encoding": "BASE64"}),
+        "bad_base64",
+    ),
     ("base64 of no ASCII", changed(captureData__endpointInput={"data": "é", "encoding": "BASE64"}), "bad_base64"),
     ("out of the window", line(capture(time=START - timedelta(seconds=1))), "out_of_window"),
     ("at the window's end", line(capture(time=WINDOW.end)), "out_of_window"),
