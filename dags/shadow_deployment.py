@@ -7,6 +7,7 @@ schedule: copy this file, give the Params your defaults and set a schedule (or s
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from airflow.sdk import DAG, Param
 
@@ -18,13 +19,13 @@ S3_PATTERN = "^s3://[^/]+(/.*)?$"
 
 def text(default: str | None, description: str, section: str, *, title: str, pattern: str | None = None) -> Param:
     """Make a Param of one line of text; without a default it may stay empty."""
-    schema = {"pattern": pattern} if pattern else {}
+    schema: dict[str, Any] = {"pattern": pattern} if pattern else {}
     kind = "string" if default is not None else ["null", "string"]
     return Param(default, description, type=kind, title=title, section=section, **schema)
 
 
 def number(
-    default: float | None, description: str, section: str, *, title: str, kind: str = "integer", **limits: float
+    default: float | None, description: str, section: str, *, title: str, kind: str = "integer", **limits: Any
 ) -> Param:
     """Make a Param of a number; without a default it may stay empty."""
     return Param(
@@ -120,6 +121,10 @@ PARAMS = {
         30.0, "Seconds between two looks at AWS.", RUN, title="Poll interval (seconds)", kind="number",
         exclusiveMinimum=0,
     ),
+    "capture_lag_seconds": number(
+        300.0, "Seconds that captures may take to arrive in S3; younger evidence waits for the next look.", RUN,
+        title="Capture lag (seconds)", kind="number", exclusiveMinimum=0,
+    ),
     "fail_unless_promoted": Param(
         False,
         "Fail the run when the candidate was not promoted, although it was rolled back cleanly.",
@@ -173,6 +178,7 @@ with DAG(
         fail_unless_promoted=dag.param("fail_unless_promoted"),
         poll_interval=dag.param("poll_interval_seconds"),
         look_interval=dag.param("poll_interval_seconds"),
+        capture_lag=dag.param("capture_lag_seconds"),
         deferrable=True,
     )
 

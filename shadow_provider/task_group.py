@@ -15,6 +15,7 @@ from shadow_provider.operators.conclude import SageMakerShadowConcludeOperator
 from shadow_provider.operators.endpoint import SageMakerShadowEndpointOperator
 from shadow_provider.operators.endpoint_config import SageMakerShadowEndpointConfigOperator
 from shadow_provider.operators.evaluate import (
+    DEFAULT_CAPTURE_LAG_SECONDS,
     DEFAULT_DEADLINE,
     DEFAULT_LOOK_SECONDS,
     SageMakerShadowEvaluateOperator,
@@ -68,6 +69,7 @@ def shadow_deployment(
     timeout: timedelta | float = DEFAULT_TIMEOUT,
     poll_interval: Any = DEFAULT_POLL_SECONDS,
     look_interval: Any = DEFAULT_LOOK_SECONDS,
+    capture_lag: Any = DEFAULT_CAPTURE_LAG_SECONDS,
     deployment_id: Any = DEFAULT_DEPLOYMENT_ID,
     deferrable: bool = DEFAULT_DEFERRABLE,
     aws_conn_id: Any = "aws_default",
@@ -103,6 +105,7 @@ def shadow_deployment(
         timeout: how long each change of the endpoint may take, timedelta or seconds.
         poll_interval: seconds between two looks at the endpoint or at the count of requests.
         look_interval: seconds between two looks at the captures.
+        capture_lag: seconds that captures may take to arrive in S3.
         deployment_id: see ``DeploymentOperator``.
         deferrable: wait in the triggerer.
         aws_conn_id: Airflow connection of every task.
@@ -175,6 +178,7 @@ def shadow_deployment(
             policy=policy,
             deadline=deadline,
             look_interval=look_interval,
+            capture_lag=capture_lag,
             ground_truth_s3_uri=ground_truth_s3_uri,
             record_s3_uri=record_s3_uri,
             deferrable=deferrable,

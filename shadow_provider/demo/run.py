@@ -259,6 +259,7 @@ def _conf(candidate: str) -> dict[str, Any]:
         "policy": POLICY,
         "deadline_hours": 0.05,
         "poll_interval_seconds": 2.0,
+        "capture_lag_seconds": 3.0,
     }
 
 
@@ -294,7 +295,7 @@ def _summarise(
     return DemoSummary(
         candidate=candidate,
         verdict=decision.get("verdict"),
-        reason=decision.get("reason") or f"no verdict: {', '.join(failed) or 'no task'} failed; see {run.log}",
+        reason=decision.get("reason") or _why_failed(failed, state.get("FailureReason")),
         run_state=run.state,
         as_expected=as_expected,
         endpoint_config_before=BASELINE_CONFIG,
@@ -309,6 +310,11 @@ def _summarise(
         record_uri=decision.get("record_uri"),
         traffic=asdict(traffic),
     )
+
+
+def _why_failed(tasks: list[str], failure_reason: str | None) -> str:
+    text = f"no verdict, because {', '.join(tasks) or 'no task'} failed"
+    return f"{text}. SageMaker: {failure_reason}" if failure_reason else text
 
 
 def _write(aws: LocalAWS, directory: Path, summary: DemoSummary) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import Context
@@ -49,7 +48,7 @@ class SageMakerShadowEndpointOperator(EndpointChangeOperator):
             return self._result(verified=False)
         return self.wait_then_finish(context, names.shadow_config, not_before=run.since)
 
-    def finish(self, context: Context, state: EndpointState | None, resume: Mapping[str, Any]) -> dict[str, Any]:
+    def finish(self, context: Context, state: EndpointState | None) -> dict[str, Any]:
         """Return the result of a verified change."""
         return self._result(verified=True)
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 DEFAULT_DEADLINE = timedelta(days=7)
 DEFAULT_LOOK_SECONDS = 300.0
+# Captures are delivered minutes late, and each instance delivers its own: the newest minutes hold only some of the pairs.
+DEFAULT_CAPTURE_LAG_SECONDS = 300.0
 
 
 class SageMakerShadowEvaluateOperator(DeploymentOperator):
@@ -37,6 +39,7 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
         policy: what the candidate must prove: a ``Policy``, a mapping, JSON text, or None for the default policy.
         deadline: how long evidence is waited for, from the making of the shadow config on; timedelta or seconds.
         look_interval: seconds between two looks.
+        capture_lag: seconds that captures may take to arrive; evidence younger than this is left for the next look.
         ground_truth_s3_uri: prefix of the true labels (Model Monitor's JSONL); None if there are none.
         record_s3_uri: prefix for decision records; by default ``shadow-decisions`` beside the captures.
         deferrable: wait between looks in the triggerer instead of on a worker slot.
@@ -53,6 +56,7 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
                 "policy",
                 "deadline",
                 "look_interval",
+                "capture_lag",
                 "ground_truth_s3_uri",
                 "record_s3_uri",
             }
@@ -66,6 +70,7 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
         policy: Policy | Mapping[str, Any] | str | None = None,
         deadline: timedelta | float = DEFAULT_DEADLINE,
         look_interval: float = DEFAULT_LOOK_SECONDS,
+        capture_lag: timedelta | float = DEFAULT_CAPTURE_LAG_SECONDS,
         ground_truth_s3_uri: str | None = None,
         record_s3_uri: str | None = None,
         deferrable: bool = DEFAULT_DEFERRABLE,
@@ -76,6 +81,7 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
         self.policy = policy.model_dump(mode="json") if isinstance(policy, Policy) else policy
         self.deadline = deadline if is_templated(deadline) else seconds("deadline", deadline)
         self.look_interval = look_interval if is_templated(look_interval) else seconds("look_interval", look_interval)
+        self.capture_lag = capture_lag if is_templated(capture_lag) else seconds("capture_lag", capture_lag)
         self.ground_truth_s3_uri = ground_truth_s3_uri
         self.record_s3_uri = record_s3_uri
         self.deferrable = deferrable
@@ -152,6 +158,8 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
         from shadow_provider.evidence.collect import collect_evidence
         from shadow_provider.verdict.evidence import EvidenceWindow
 
+        lag = timedelta(seconds=seconds("capture_lag", self.capture_lag))
+        end = max(now - lag, run.since + timedelta(seconds=1))
         return collect_evidence(
             s3=self.hook.s3,
             cloudwatch=self.hook.cloudwatch,
@@ -159,7 +167,7 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
             production_variant=run.production_variant,
             shadow_variant=run.shadow_variant,
             capture_s3_uri=run.capture_s3_uri,
-            window=EvidenceWindow(start=run.since, end=now),
+            window=EvidenceWindow(start=run.since, end=end),
             policy=policy,
             ground_truth_s3_uri=none_of_jinja(self.ground_truth_s3_uri),
             sampling_percentage=run.sampling_percentage,

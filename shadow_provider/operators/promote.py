@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
@@ -71,7 +70,7 @@ class SageMakerShadowPromoteOperator(EndpointChangeOperator):
         request = promoted_request(baseline, config_name=names.promoted_config, candidate_model=candidate)
         self.hook.ensure_endpoint_config({**request, "Tags": to_aws(tags)})
 
-    def finish(self, context: Context, state: EndpointState | None, resume: Mapping[str, Any]) -> dict[str, Any]:
+    def finish(self, context: Context, state: EndpointState | None) -> dict[str, Any]:
         """Return the result of a verified promotion."""
         name = self.deployment.names.promoted_config
         config = self.hook.endpoint_config(name) or {}

@@ -63,7 +63,7 @@ class SageMakerShadowRollbackOperator(EndpointChangeOperator):
                 if remaining <= 0:
                     raise self.timed_out(baseline, state)
                 if self.deferrable:
-                    self.defer_wait(step.waits_for, None, deadline, {"tried": tried, "deadline": deadline.isoformat()})
+                    self.defer_wait(step.waits_for, None, deadline, tried=tried, until=deadline.isoformat())
                 time.sleep(min(pause, remaining))
                 continue
             self._act(step, state, baseline)
@@ -94,14 +94,8 @@ class SageMakerShadowRollbackOperator(EndpointChangeOperator):
         now = {item.name: item.desired_instances for item in state.production}.get(variant.get("VariantName", ""))
         return now is not None and now != variant.get("InitialInstanceCount")
 
-    def execute_complete(
-        self,
-        context: Context,
-        event: Mapping[str, Any] | None = None,
-        *,
-        resume: Mapping[str, Any],
-        **_: Any,
-    ) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Take the next step after the trigger fired."""
+        resume = (event or {}).get("resume") or {}
         with final_errors():
-            return self._go_back(datetime.fromisoformat(resume["deadline"]), tried=resume["tried"])
+            return self._go_back(datetime.fromisoformat(resume["until"]), tried=bool(resume["tried"]))

@@ -54,9 +54,9 @@ class EndpointWait(AwsBaseHookMixin[SageMakerShadowHook]):
         return outcome.progress is Progress.REACHED, state
 
     def defer_wait(
-        self, config_name: str | None, not_before: datetime | None, deadline: datetime, resume: Mapping[str, Any]
+        self, config_name: str | None, not_before: datetime | None, deadline: datetime, **resume: Any
     ) -> None:
-        """Go on waiting in the triggerer."""
+        """Go on waiting in the triggerer; ``resume`` comes back with the event."""
         asked = not_before.isoformat() if not_before else None
         self.defer(
             trigger=SageMakerShadowEndpointTrigger(
@@ -65,18 +65,16 @@ class EndpointWait(AwsBaseHookMixin[SageMakerShadowHook]):
                 not_before=asked,
                 deadline=deadline.isoformat(),
                 poll_interval=seconds("poll_interval", self.poll_interval),
+                resume={**resume, "config_name": config_name, "not_before": asked},
                 aws_conn_id=self.aws_conn_id,
                 region_name=self.region_name,
                 verify=self.verify,
                 botocore_config=self.botocore_config,
             ),
             method_name="execute_complete",
-            kwargs={"config_name": config_name, "not_before": asked, "resume": dict(resume)},
         )
 
-    def look_after(
-        self, event: Mapping[str, Any] | None, config_name: str | None, not_before: str | None
-    ) -> EndpointState | None:
+    def look_after(self, event: Mapping[str, Any] | None) -> EndpointState | None:
         """Judge the endpoint anew after the trigger fired; the event itself proves nothing.
 
         Raises:
@@ -84,10 +82,12 @@ class EndpointWait(AwsBaseHookMixin[SageMakerShadowHook]):
             EndpointTimeoutError: the deadline passed.
             AirflowException: the wait was lost; a retry of the task takes it up again.
         """
+        event = event or {}
+        resume = event.get("resume") or {}
+        config_name, not_before = resume.get("config_name"), resume.get("not_before")
         done, state = self.look(config_name, datetime.fromisoformat(not_before) if not_before else None)
         if done:
             return state
-        event = event or {}
         if event.get("status") == "timeout":
             raise self.timed_out(config_name, state)
         raise AirflowException(
@@ -146,7 +146,6 @@ class EndpointChangeOperator(EndpointWait, DeploymentOperator):
         config_name: str | None,
         *,
         not_before: datetime | None = None,
-        resume: Mapping[str, Any] | None = None,
     ) -> Any:
         """Wait until the endpoint serves ``config_name`` (None: is gone), then return ``finish``'s result.
 
@@ -155,33 +154,24 @@ class EndpointChangeOperator(EndpointWait, DeploymentOperator):
             EndpointTimeoutError: it did not end in time.
             TaskDeferred: the wait goes on in the triggerer.
         """
-        resume = resume or {}
         deadline = datetime.now(tz=UTC) + timedelta(seconds=self.timeout)
         pause = seconds("poll_interval", self.poll_interval)
         while True:
             done, state = self.look(config_name, not_before)
             if done:
-                return self.finish(context, state, resume)
+                return self.finish(context, state)
             remaining = (deadline - datetime.now(tz=UTC)).total_seconds()
             if remaining <= 0:
                 raise self.timed_out(config_name, state)
             if self.deferrable:
-                self.defer_wait(config_name, not_before, deadline, resume)
+                self.defer_wait(config_name, not_before, deadline)
             time.sleep(min(pause, remaining))
 
-    def execute_complete(
-        self,
-        context: Context,
-        event: Mapping[str, Any] | None = None,
-        *,
-        config_name: str | None,
-        not_before: str | None,
-        resume: Mapping[str, Any],
-    ) -> Any:
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
         """Take the task up again after the trigger fired."""
         with final_errors():
-            return self.finish(context, self.look_after(event, config_name, not_before), resume)
+            return self.finish(context, self.look_after(event))
 
-    def finish(self, context: Context, state: EndpointState | None, resume: Mapping[str, Any]) -> Any:
+    def finish(self, context: Context, state: EndpointState | None) -> Any:
         """Return the task's result once the endpoint's change is verified."""
         raise NotImplementedError

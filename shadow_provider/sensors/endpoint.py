@@ -79,7 +79,7 @@ class SageMakerShadowEndpointSensor(DeploymentArguments, EndpointWait, AwsBaseSe
             done, state = self.look(name, not_before)
             if not done:
                 deadline = datetime.now(tz=UTC) + timedelta(seconds=self.timeout)
-                self.defer_wait(name, not_before, deadline, {})
+                self.defer_wait(name, not_before, deadline)
             return self._result(name, state)
 
     def poke(self, context: Context) -> PokeReturnValue:
@@ -89,18 +89,11 @@ class SageMakerShadowEndpointSensor(DeploymentArguments, EndpointWait, AwsBaseSe
             done, state = self.look(name, not_before)
         return PokeReturnValue(is_done=done, xcom_value=self._result(name, state) if done else None)
 
-    def execute_complete(
-        self,
-        context: Context,
-        event: Mapping[str, Any] | None = None,
-        *,
-        config_name: str,
-        not_before: str | None,
-        **_: Any,
-    ) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Judge the endpoint anew after the trigger fired."""
         with final_errors():
-            return self._result(config_name, self.look_after(event, config_name, not_before))
+            state = self.look_after(event)
+            return self._result(state.active_config if state else None, state)
 
     def _target(self) -> tuple[str, datetime | None]:
         name = none_of_jinja(self.endpoint_config_name) or self.deployment.names.shadow_config
@@ -108,6 +101,6 @@ class SageMakerShadowEndpointSensor(DeploymentArguments, EndpointWait, AwsBaseSe
         return name, config["CreationTime"] if config else None
 
     @staticmethod
-    def _result(name: str, state: EndpointState | None) -> dict[str, Any]:
+    def _result(name: str | None, state: EndpointState | None) -> dict[str, Any]:
         assert state is not None
         return {"endpoint_name": state.name, "endpoint_config_name": name, "status": state.status}

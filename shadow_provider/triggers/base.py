@@ -31,6 +31,8 @@ class PollingTrigger(BaseTrigger, abc.ABC):
     Args:
         deadline: when to give up, ISO 8601 with offset. Absolute, so that a restart does not begin to wait anew.
         poll_interval: seconds between two polls; each is lengthened or shortened by up to 20 % at random.
+        resume: JSON that the event gives back under the same name. The task goes on in another process and keeps
+            nothing; ``defer(kwargs=…)`` would do as well, but ``dag.test()`` drops those.
         aws_conn_id: Airflow connection.
         region_name: AWS region; None is the connection's.
         verify: as in boto3.
@@ -42,6 +44,7 @@ class PollingTrigger(BaseTrigger, abc.ABC):
         *,
         deadline: str,
         poll_interval: float = 30.0,
+        resume: dict[str, Any] | None = None,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -52,6 +55,7 @@ class PollingTrigger(BaseTrigger, abc.ABC):
         super().__init__()  # type: ignore[no-untyped-call]
         self.deadline = deadline
         self.poll_interval = poll_interval
+        self.resume = resume or {}
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
@@ -64,6 +68,7 @@ class PollingTrigger(BaseTrigger, abc.ABC):
             **self._own_arguments(),
             "deadline": self.deadline,
             "poll_interval": self.poll_interval,
+            "resume": self.resume,
             "aws_conn_id": self.aws_conn_id,
             "region_name": self.region_name,
             "verify": self.verify,
@@ -79,14 +84,14 @@ class PollingTrigger(BaseTrigger, abc.ABC):
         """Look once; return the event's payload, or None to go on waiting. Runs in a thread."""
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event: ``{"status": "ended" | "timeout" | "error", …}``."""
+        """Yield one event: ``{"status": "ended" | "timeout" | "error", "resume": …, …}``."""
         deadline = datetime.fromisoformat(self.deadline).timestamp()
         while True:
             # The task has looked just before it deferred, so the first look of the trigger comes an interval later.
             # That also keeps clear of the race between a very early event and the scheduler's bookkeeping.
             remaining = deadline - time.time()
             if remaining <= 0:
-                yield TriggerEvent({"status": "timeout"})
+                yield self._event("timeout")
                 return
             pause = self.poll_interval * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
             await asyncio.sleep(min(pause, remaining))
@@ -97,11 +102,14 @@ class PollingTrigger(BaseTrigger, abc.ABC):
                     self.log.warning("AWS could not be asked, will ask again: %s", error)
                     continue
                 self.log.exception("The wait ends: AWS refused the question")
-                yield TriggerEvent({"status": "error", "reason": f"{type(error).__name__}: {error}"})
+                yield self._event("error", reason=f"{type(error).__name__}: {error}")
                 return
             if payload is not None:
-                yield TriggerEvent({"status": "ended", **payload})
+                yield self._event("ended", **payload)
                 return
+
+    def _event(self, status: str, **payload: Any) -> TriggerEvent:
+        return TriggerEvent({"status": status, "resume": self.resume, **payload})
 
     def _look(self) -> dict[str, Any] | None:
         hook = shared_hook(
