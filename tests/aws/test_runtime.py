@@ -195,6 +195,7 @@ def seconds_per_call(cloud: Any, name: str, count: int) -> list[float]:
         started = time.perf_counter()
         assert cloud.invoke(name)["Body"].read() == b"1,2\n"
         taken.append(time.perf_counter() - started)
+        assert taken[-1] < 0.45, f"call {len(taken)} waited"
     return taken
 
 
@@ -203,9 +204,8 @@ def test_a_slow_shadow_changes_nothing_for_the_caller(cloud: Any, status: Any) -
     config = cloud.config([cloud.variant("p", model)], [cloud.variant("s", cloud.model(SLOW))])
     name = cloud.endpoint(config)
     taken = seconds_per_call(cloud, name, 400)
-    # The shadow needs half a second for each: one wait for it would show in the maximum, a queue in the median.
+    # The shadow needs half a second for each: a single wait for it would show.
     assert statistics.median(taken) < 0.05
-    assert max(taken) < 0.45
     counters = status(name)["counters"]["s"]
     # It cannot keep up: 256 copies may wait, all others are dropped and counted.
     assert counters["dropped"] > 0
@@ -216,7 +216,7 @@ def test_a_dying_shadow_changes_nothing_for_the_caller(cloud: Any, status: Any, 
     config = cloud.config([cloud.variant("p", cloud.model())], [cloud.variant("s", cloud.model(DYING))])
     name = cloud.endpoint(config)
     first = status(name)["variants"][1]["pids"]
-    assert max(seconds_per_call(cloud, name, 50)) < 0.45
+    seconds_per_call(cloud, name, 50)
     wait_until(lambda: status(name)["counters"]["s"]["errors"] > 0)
     assert cloud.describe(name)["EndpointStatus"] == "InService"
     # Like a container it is started again.
@@ -239,12 +239,14 @@ def test_the_caller_has_the_answer_before_the_shadow_is_asked(cloud: Any) -> Non
     for number in range(5):
         cloud.invoke(name, InferenceId=str(number))
     cloud.delete(name)
-    times: dict[str, dict[str, float]] = {"p": {}, "s": {}}
+    times: dict[str, list[float]] = {"p": [], "s": []}
     for key, content in cloud.objects(f"order/{name}/").items():
-        for record in map(json.loads, content.splitlines()):
-            answered = float(record["captureData"]["endpointOutput"]["data"])
-            times[key.split("/")[2]][record["eventMetadata"]["inferenceId"]] = answered
-    assert all(times["p"][number] < times["s"][number] for number in map(str, range(5)))
+        records = sorted(
+            map(json.loads, content.splitlines()), key=lambda record: record["eventMetadata"]["inferenceId"]
+        )
+        times[key.split("/")[2]] += [float(record["captureData"]["endpointOutput"]["data"]) for record in records]
+    assert len(times["p"]) == len(times["s"]) == 5
+    assert all(answered < copied for answered, copied in zip(times["p"], times["s"], strict=True))
 
 
 def test_failed_invocations_are_captured_without_output(cloud: Any) -> None:
