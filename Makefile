@@ -1,0 +1,72 @@
+# Each target builds what it needs, in this folder, and does nothing twice. All it wants is Python 3.11 or later and make.
+
+PYTHON ?= python3
+CANDIDATE ?= good
+PYTEST_ARGS ?=
+
+VENV := .venv
+LOWEST := .venv-lowest
+BIN := $(VENV)/bin
+
+# Byte code that is not kept makes every start of Airflow twice as slow.
+unexport PYTHONDONTWRITEBYTECODE
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-lowest check format bench requirements clean
+
+help:  ## Show this
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+install: $(VENV)/.installed  ## Install everything into .venv, pinned and hash-checked
+
+demo: $(VENV)/.installed  ## Run the pipeline on this machine: CANDIDATE=good|bad|broken
+	$(BIN)/sagemaker-shadow demo $(CANDIDATE) --directory build/demo
+
+test: $(VENV)/.installed  ## Run the tests with the newest supported versions
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-lowest: $(LOWEST)/.installed  ## Run the tests with the lowest supported versions
+	$(LOWEST)/bin/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.installed  ## Lint, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed  ## Print the benchmarks' ratios
+	$(BIN)/python -m benchmarks.import_cost
+
+# uv resolves for every supported Python at once. The lowest set is also one of its own time: Airflow's first releases
+# do not run with libraries that came a year later, so nothing newer than amazon 9.25 is let in.
+requirements: $(VENV)/.installed  ## Resolve the pinned requirements anew
+	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra local --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-annotate --upgrade -o requirements/newest.txt
+	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra local --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-annotate --upgrade --resolution lowest-direct --exclude-newer 2026-04-15 \
+		-c requirements/lowest.constraints \
+		-o requirements/lowest.txt
+
+clean:  ## Remove everything that the other targets made
+	rm -rf build dist $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# $(1): the virtual environment, $(2): its requirements. uv only for speed; the hashes hold either way.
+define install_into
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or later is needed; $(PYTHON) is older. Give another: make PYTHON=python3.12 ..." >&2; exit 1; }
+	test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(1)/bin/uv pip install --quiet --python $(1)/bin/python --require-hashes -r $(2)
+	$(1)/bin/uv pip install --quiet --python $(1)/bin/python --no-deps -e .
+	touch $@
+endef
+
+$(VENV)/.installed: requirements/newest.txt pyproject.toml
+	$(call install_into,$(VENV),requirements/newest.txt)
+
+$(LOWEST)/.installed: requirements/lowest.txt pyproject.toml
+	$(call install_into,$(LOWEST),requirements/lowest.txt)
