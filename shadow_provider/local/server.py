@@ -110,9 +110,9 @@ class _Server(uvicorn.Server):
 async def _application(settings: LocalSettings) -> AsyncIterator[LocalApp]:
     with contextlib.ExitStack() as stack:
         work_dir = settings.work_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="local-aws-")))
-        socket_dir = Path(stack.enter_context(_short_directory()))
         for name in ("models", "logs"):
             (work_dir / name).mkdir(parents=True, exist_ok=True)
+        socket_dir = Path(stack.enter_context(_socket_directory(work_dir)))
         stack.callback(shutil.rmtree, work_dir / "models", ignore_errors=True)
         moto = MotoBridge(settings.account_id)
         stack.callback(moto.close)
@@ -150,12 +150,12 @@ def _listen(settings: LocalSettings) -> socket.socket:
     return listener
 
 
-def _short_directory() -> tempfile.TemporaryDirectory[str]:
-    made = tempfile.TemporaryDirectory(prefix="lsm-")
+def _socket_directory(work_dir: Path) -> tempfile.TemporaryDirectory[str]:
+    made = tempfile.TemporaryDirectory(prefix="s-", dir=work_dir.resolve())
     if len(os.fsencode(made.name)) <= _SOCKET_DIR_LIMIT:
         return made
     made.cleanup()
-    return tempfile.TemporaryDirectory(prefix="lsm-", dir="/tmp")
+    return tempfile.TemporaryDirectory(prefix="local-aws-", dir="/tmp")
 
 
 def _write_atomically(path: Path, text: str) -> None:

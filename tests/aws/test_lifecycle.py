@@ -64,10 +64,9 @@ def test_a_broken_model_fails_the_endpoint_with_awss_reason(cloud: Any, local_aw
     cloud.delete(name)
 
 
-def test_a_model_that_never_answers_fails_in_time(cloud: Any) -> None:
+def test_a_variants_own_startup_limit_counts(cloud: Any) -> None:
     hanging = "import time\ndef model_fn(d): time.sleep(600)\ndef predict_fn(d, m): return d"
     variant = cloud.variant("v", cloud.model(hanging), ContainerStartupHealthCheckTimeoutInSeconds=60)
-    # The variant's own limit counts, as on AWS.
     name = cloud.endpoint(cloud.config([variant]), wait=False)
     without = cloud.endpoint(cloud.config([cloud.variant("v", cloud.model(LATE))]))
     assert cloud.describe(without)["EndpointStatus"] == "InService"

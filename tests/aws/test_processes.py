@@ -128,6 +128,26 @@ def test_a_server_that_cannot_start_says_why(local_aws: LocalAWS) -> None:
         LocalAWS(LocalSettings(port=port)).start()
 
 
+def test_a_model_that_never_answers_fails_in_time(cloud: Any, wait_until: Any) -> None:
+    name = cloud.model("import time\ndef model_fn(d): time.sleep(600)\ndef predict_fn(d, m): return d")
+    archive = cloud.s3.get_object(Bucket=cloud.bucket, Key=f"models/{name}/model.tar.gz")["Body"].read()
+    with LocalAWS(LocalSettings(startup_timeout=0.7, provisioning_seconds=0.3)) as running:
+        started = time.monotonic()
+        with pytest.raises(AssertionError, match="not within"):
+            start_endpoint(running, archive, lambda condition: wait_until(condition, 0.9))
+        described = wait_until(
+            lambda: (
+                (found := running.boto3_client("sagemaker").describe_endpoint(EndpointName="e"))["EndpointStatus"]
+                == "Failed"
+                and found
+            )
+        )
+        assert time.monotonic() - started > 1.0
+        assert "did not pass the ping health check" in described["FailureReason"]
+        (endpoint,) = running.status()["endpoints"]
+        assert endpoint["variants"] == []
+
+
 @pytest.mark.parametrize("key", ["a%2Fb", "question?mark=1", "semi;colon", "ünï/cødé", "./dot", "sp ace+plus", "a//b"])
 def test_odd_keys_reach_s3_unchanged(cloud: Any, key: str) -> None:
     body = key.encode() * 3
