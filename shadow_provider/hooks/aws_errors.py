@@ -63,7 +63,12 @@ def is_no_such_object(error: ClientError) -> bool:
 
 def is_precondition_failed(error: ClientError) -> bool:
     """Whether S3 refused a conditional write because the object exists."""
-    return _code(error) in {"PreconditionFailed", "ConditionalRequestConflict", "412"}
+    return _code(error) in {"PreconditionFailed", "412"}
+
+
+def is_conditional_conflict(error: ClientError) -> bool:
+    """Whether S3 could not carry out a conditional write because of another request; nothing was written by it."""
+    return _code(error) == "ConditionalRequestConflict"
 
 
 def is_transient(error: BaseException) -> bool:

@@ -340,24 +340,27 @@ class SageMakerShadowHook(AwsBaseHook):
         """Read an object; None if there is none, which S3 says only to callers with ``s3:ListBucket``."""
         bucket, _, key = s3_uri.removeprefix("s3://").partition("/")
         try:
-            response = self._retrying(lambda: self.s3.get_object(Bucket=bucket, Key=key))
+            # The body is read inside: a connection may be lost half-way through it.
+            return self._retrying(lambda: bytes(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()))
         except ClientError as error:
             if aws_errors.is_no_such_object(error):
                 return None
             raise
-        return bytes(response["Body"].read())
 
     def write_document_once(self, s3_uri: str, body: bytes, *, content_type: str) -> bytes:
         """Write an object unless it exists (S3's If-None-Match), and return what stands there now."""
         bucket, _, key = s3_uri.removeprefix("s3://").partition("/")
         try:
             self._retrying(
-                lambda: self.s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*")
+                lambda: self.s3.put_object(
+                    Bucket=bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*"
+                ),
+                also=aws_errors.is_conditional_conflict,
             )
         except ClientError as error:
-            if not aws_errors.is_precondition_failed(error):
+            if not aws_errors.is_precondition_failed(error) or (standing := self.read_document(s3_uri)) is None:
                 raise
-            return self.read_document(s3_uri) or body
+            return standing
         return body
 
     # -- repeating ----------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ class SageMakerShadowCleanupOperator(DeploymentOperator):
         self.delete_baseline = delete_baseline
 
     def run_step(self, context: Context) -> dict[str, Any]:
-        """Delete configs first, then models that no remaining config of this deployment uses."""
+        """Delete models first: the configs tell a second try which models there are."""
         state = self.hook.endpoint_state(self.endpoint_name)
         if state is not None and state.in_progress:
             raise EndpointBusyError(f"Endpoint {self.endpoint_name} is still changing: {state.summary()}")

@@ -8,11 +8,10 @@ from typing import Any, Literal
 from airflow.sdk import Context
 
 from shadow_provider.operators.base import DeploymentOperator, is_templated
-from shadow_provider.plan.arguments import given, none_of_jinja
+from shadow_provider.plan.arguments import given
 from shadow_provider.plan.endpoint_config import baseline_of_live_endpoint
 from shadow_provider.plan.errors import PlanError
-from shadow_provider.plan.model import ModelPlan
-from shadow_provider.plan.variants import Container
+from shadow_provider.plan.model import ModelName, ModelPlan, refuse_unless_shadowable
 
 Side = Literal["production", "shadow"]
 
@@ -61,9 +60,9 @@ class SageMakerShadowModelOperator(DeploymentOperator):
         self._check_at_parse()
 
     def _check_at_parse(self) -> None:
+        ModelName.parse_partly("", {"model_name": self.model_name}, is_templated)
         if self.container is not None:
-            Container.parse_partly("container", self.container, is_templated)
-            own = {"container": "{{ checked above }}", "execution_role_arn": self.execution_role_arn}
+            own = {"container": self.container, "execution_role_arn": self.execution_role_arn}
             ModelPlan.parse_partly("", own, is_templated)
         elif self.model_name is None and self.side == "shadow":
             raise PlanError(
@@ -72,7 +71,7 @@ class SageMakerShadowModelOperator(DeploymentOperator):
 
     def run_step(self, context: Context) -> dict[str, Any]:
         """Make, adopt or look up the model."""
-        container, name = given(self.container), none_of_jinja(self.model_name)
+        container, name = given(self.container), ModelName.parse("", {"model_name": self.model_name}).model_name
         if container is not None:
             return self._ensure(container, name)
         return self._look_up(name or self._served_now())
@@ -92,6 +91,7 @@ class SageMakerShadowModelOperator(DeploymentOperator):
                 f"model_name={name!r}: SageMaker has no such model in this account and region. Give container and "
                 "execution_role_arn to have it made."
             )
+        refuse_unless_shadowable(found)
         return {"model_name": name, "model_arn": found["ModelArn"], "created": False}
 
     def _served_now(self) -> str:

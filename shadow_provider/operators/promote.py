@@ -10,7 +10,7 @@ from airflow.sdk import Context
 from shadow_provider.operators.waiting import EndpointChangeOperator
 from shadow_provider.plan.endpoint_config import baseline_of_live_endpoint, promoted_request
 from shadow_provider.plan.endpoint_state import EndpointState
-from shadow_provider.plan.errors import EndpointChangedError, PlanError
+from shadow_provider.plan.errors import EndpointChangedError, ForeignResourceError, PlanError
 from shadow_provider.plan.tags import to_aws
 
 PROMOTE = "PROMOTE"
@@ -48,6 +48,11 @@ class SageMakerShadowPromoteOperator(EndpointChangeOperator):
         if promoted is None:
             self._make_config(state)
             promoted = self.hook.endpoint_config(names.promoted_config) or {}
+        elif not self.deployment.owns(self.hook.tags(promoted["EndpointConfigArn"])):
+            raise ForeignResourceError(
+                f"endpoint config {names.promoted_config!r} exists already, and its tags do not say that this "
+                "deployment made it. It is not deployed."
+            )
         self.hook.update_endpoint(self.endpoint_name, names.promoted_config, expected=frozenset({names.shadow_config}))
         if not self.wait_for_completion:
             return {"promoted": False, "endpoint_config_name": names.promoted_config, "model_name": None}

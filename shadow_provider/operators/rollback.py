@@ -70,7 +70,8 @@ class SageMakerShadowRollbackOperator(EndpointChangeOperator):
             tried = True
 
     def _next_step(self, state: EndpointState | None, baseline: str | None, *, tried: bool) -> NextStep:
-        made_by_us = state is not None and self.deployment.owns(self.hook.tags(state.arn))
+        # Asked only where it matters: an endpoint that is being deleted may be gone before its tags are read.
+        made_by_us = state is not None and state.status == "Failed" and self.deployment.owns(self.hook.tags(state.arn))
         names = self.deployment.names
         return next_step(state, baseline=baseline, names=names, made_by_us=made_by_us, tried=tried)
 

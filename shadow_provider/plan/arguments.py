@@ -7,10 +7,19 @@ and an absent value as ``"None"``, because that is what Jinja makes of them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_pascal
 from pydantic_core import ErrorDetails
 
@@ -25,6 +34,8 @@ _NAME_RULE = (
 )
 INSTANCE_TYPE_PATTERN = r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$"
 ROLE_ARN_PATTERN = r"^arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+$"  # botocore: sagemaker RoleArn
+
+_CAPITAL_INSIDE = re.compile(r"(?<!^)(?=[A-Z])")
 
 _RULES_OF_PATTERNS = {
     NAME_PATTERN: _NAME_RULE,
@@ -61,7 +72,7 @@ def _check_s3_uri(value: str) -> str:
 
 
 InstanceType = Annotated[str, StringConstraints(pattern=INSTANCE_TYPE_PATTERN)]
-RoleArn = Annotated[str, StringConstraints(pattern=ROLE_ARN_PATTERN, min_length=20, max_length=2048)]
+RoleArn = Annotated[str, StringConstraints(pattern=ROLE_ARN_PATTERN, max_length=2048)]
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=63)]
 S3Uri = Annotated[str, StringConstraints(max_length=1024), AfterValidator(_check_s3_uri)]
 MaybeNone = BeforeValidator(none_of_jinja)
@@ -74,15 +85,21 @@ class Specification(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_pascal, populate_by_name=True, protected_namespaces=()
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_pascal,
+        populate_by_name=True,
+        loc_by_alias=False,  # errors name the argument as Python has it
+        protected_namespaces=(),
     )
 
+    @model_validator(mode="before")
     @classmethod
-    def field_of(cls, key: str) -> str | None:
-        """Return the field that ``key`` means (its name or its PascalCase alias), or None."""
-        if key in cls.model_fields:
-            return key
-        return next((name for name, field in cls.model_fields.items() if field.alias == key), None)
+    def _leave_out_none(cls, value: Any) -> Any:
+        # A rendered None is an argument that was left out.
+        if isinstance(value, Mapping):
+            return {key: item for key, item in value.items() if none_of_jinja(item) is not None}
+        return value
 
     @classmethod
     def parse(cls, argument: str, value: Any) -> Self:
@@ -100,8 +117,7 @@ class Specification(BaseModel):
         if not isinstance(value, Mapping):
             raise PlanError(f"{argument}={value!r}: must be a mapping with the fields {', '.join(cls.model_fields)}")
         try:
-            # A rendered None is an argument that was left out.
-            return cls.model_validate({key: item for key, item in value.items() if none_of_jinja(item) is not None})
+            return cls.model_validate(value)
         except ValidationError as error:
             raise PlanError("\n".join(_line(argument, detail) for detail in error.errors())) from None
 
@@ -112,24 +128,42 @@ class Specification(BaseModel):
         Raises:
             PlanError: as ``parse``; rules over several fields are applied only when none of them is a template.
         """
-        if is_templated(value) or isinstance(value, cls):
+        if not isinstance(value, Mapping):
+            if not is_templated(value):
+                cls.parse(argument, value)
             return
-        if not isinstance(value, Mapping) or not any(is_templated(item) for item in value.values()):
-            cls.parse(argument, value)
-            return
-        for key, item in value.items():
-            if is_templated(item):
-                continue
-            field = cls.field_of(str(key))
-            if field is None:
-                raise PlanError(_line(argument, {"loc": (key,), "type": "extra_forbidden", "input": item, "msg": ""}))
-            try:
-                # Field by field: the rest of the model stays unset, so rules over several fields wait for rendering.
-                cls.__pydantic_validator__.validate_assignment(cls.model_construct(), field, item)
-            except ValidationError as error:
-                own = [detail for detail in error.errors() if detail["loc"][:1] and detail["type"] != "frozen_instance"]
-                if own:
-                    raise PlanError("\n".join(_line(argument, detail) for detail in own)) from None
+        holes: set[tuple[str, ...]] = set()
+        try:
+            cls.model_validate(_without_templates(value, is_templated, (), holes))
+        except ValidationError as error:
+            own = [detail for detail in error.errors() if not _waits_for_rendering(detail, holes)]
+            if own:
+                raise PlanError("\n".join(_line(argument, detail) for detail in own)) from None
+
+
+def _without_templates(
+    value: Mapping[str, Any], is_templated: Callable[[Any], bool], path: tuple[str, ...], holes: set[tuple[str, ...]]
+) -> dict[str, Any]:
+    """Leave out what is known only when rendered, and note in ``holes`` where (in snake_case)."""
+    known: dict[str, Any] = {}
+    for key, item in value.items():
+        here = (*path, _CAPITAL_INSIDE.sub("_", str(key)).lower())
+        if isinstance(item, Mapping):
+            known[key] = _without_templates(item, is_templated, here, holes)
+        elif is_templated(item):
+            holes.add(here)
+        else:
+            known[key] = item
+    return known
+
+
+def _waits_for_rendering(detail: ErrorDetails, holes: set[tuple[str, ...]]) -> bool:
+    """Whether an error comes from a template that was left out: a field missed, or a rule over several fields."""
+    place = tuple(str(part) for part in detail["loc"])
+    if detail["type"] == "missing":
+        return place in holes
+    return detail["type"] == "value_error" and any(len(hole) > len(place) and hole[: len(place)] == place
+                                                   for hole in holes)  # fmt: skip
 
 
 def _line(argument: str, detail: ErrorDetails | Mapping[str, Any]) -> str:

@@ -131,6 +131,8 @@ def _refuse_unless_shadowable(
         raise PlanError(f"{where}: its production variant is serverless; those cannot have a shadow variant.")
     if not variants[0].get("ModelName"):
         raise PlanError(f"{where}: its production variant has no model of its own (inference components).")
+    if not variants[0].get("InstanceType"):
+        raise PlanError(f"{where}: its production variant has instance pools; a shadow of those is not supported.")
 
 
 def baseline_of_new_endpoint(
