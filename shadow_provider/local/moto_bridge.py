@@ -57,24 +57,41 @@ class MotoBridge:
         except Exception as error:
             logger.exception("moto failed on %s %s", scope["method"], scope["path"])
             return gate.replace(environ, f"{type(error).__name__}")
-        if gate.refused:
-            return gate.replace(environ, gate.refused)
-        return answer  # type: ignore[no-any-return]
+        return gate.pass_on(environ, answer) if gate.held else answer
 
 
 class _ErrorGate:
-    """Keeps moto's HTML error pages (boto3 would retry them for seconds) from leaving; everything else passes."""
+    """Keeps moto's HTML error pages (boto3 would retry them for seconds) from leaving; everything else passes.
+
+    The content type does not tell: S3's 404 of a HEAD has no body, and older moto calls its XML errors text/html.
+    """
 
     def __init__(self, start_response: _StartResponse) -> None:
         self._start_response = start_response
-        self.refused = ""
+        self._status = ""
+        self._headers: list[tuple[str, str]] = []
+
+    @property
+    def held(self) -> bool:
+        """Whether an error waits for its body to be looked at."""
+        return bool(self._status)
 
     def __call__(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
         kind = next((value for name, value in headers if name.lower() == "content-type"), "")
         if int(status[:3]) >= 400 and kind.startswith("text/html"):
-            self.refused = status
+            self._status, self._headers = status, headers
             return lambda chunk: None
         return self._start_response(status, headers, exc_info)
+
+    def pass_on(self, environ: dict[str, Any], answer: Iterable[bytes]) -> list[bytes]:
+        """Lets the held error go with its body, unless that is a page for people."""
+        body = b"".join(answer)
+        is_page = body.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html"))
+        if is_page or int(self._status[:3]) >= 500:
+            return self.replace(environ, self._status)
+        headers = [(name, value) for name, value in self._headers if name.lower() != "content-type"]
+        self._start_response(self._status, [*headers, ("content-type", "application/xml")])
+        return [body]
 
     def replace(self, environ: dict[str, Any], cause: str) -> list[bytes]:
         code, message = "UnknownOperationException", f"The local AWS cannot answer this operation ({cause})."

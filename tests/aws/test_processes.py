@@ -206,3 +206,22 @@ def test_no_page_of_html_leaves(local_aws: LocalAWS, aws: Callable[[str], Any]) 
             urllib.request.urlopen(local_aws.endpoint_url + path)
         assert "json" in answered.value.headers["content-type"]
         answered.value.close()
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "code"),
+    [
+        (lambda s3, bucket: s3.head_bucket(Bucket="there-is-none"), 404, "404"),
+        (lambda s3, bucket: s3.head_object(Bucket=bucket, Key="none"), 404, "404"),
+        (lambda s3, bucket: s3.get_object(Bucket=bucket, Key="none"), 404, "NoSuchKey"),
+        (lambda s3, bucket: s3.get_object(Bucket="there-is-none", Key="none"), 404, "NoSuchBucket"),
+    ],
+    ids=["head-bucket", "head-object", "get-object", "get-from-no-bucket"],
+)
+def test_what_s3_does_not_have_is_not_found(
+    cloud: Any, call: Callable[[Any, str], Any], status: int, code: str
+) -> None:
+    with pytest.raises(ClientError) as refused:
+        call(cloud.s3, cloud.bucket)
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+    assert refused.value.response["Error"]["Code"] == code
