@@ -126,19 +126,45 @@ def models(
 ) -> None:
     """Train and pack the demo models (incumbent, good, bad, broken); a second call reuses them."""
     with _clear_errors():
-        from shadow_provider.demo.models import DEFAULT_SEED, build_models, measure_latency, upload_models
+        from shadow_provider.demo.models import (
+            DEFAULT_SEED,
+            bucket_and_prefix,
+            build_models,
+            measure_latency,
+            upload_models,
+        )
+        from shadow_provider.demo.setup import ensure_bucket
 
         archives = build_models(directory, DEFAULT_SEED if seed is None else seed)
         places = {name: str(archive.path) for name, archive in archives.items()}
         if upload is not None:
-            client = _s3_client(endpoint_url, region)
+            client = _client("s3", endpoint_url, region)
             if create_bucket:
-                _ensure_bucket(client, upload)
+                ensure_bucket(client, bucket_and_prefix(upload)[0])
             places = upload_models(archives, upload, client)
         latencies = {}
         if measure:
             latencies = {name: measure_latency(each) for name, each in archives.items() if each.accuracy is not None}
     _show_models(archives, places, {name: f"{each.p50_ms:.3f} / {each.p90_ms:.3f}" for name, each in latencies.items()})
+
+
+@app.command()
+def demo_setup(
+    directory: Annotated[Path, typer.Option(help="Where the archives go.")] = Path("demo-models"),
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for the endpoint to be in service.", min=0)] = 60.0,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+) -> None:
+    """Put the demo models into S3 and the incumbent behind a live endpoint; a second call changes nothing."""
+    with _clear_errors():
+        from shadow_provider.demo.models import build_models
+        from shadow_provider.demo.setup import ENDPOINT, create_live_endpoint, store_models
+
+        places = store_models(build_models(directory), _client("s3", endpoint_url, region))
+        config = create_live_endpoint(_client("sagemaker", endpoint_url, region), timeout)
+    for place in places.values():
+        typer.echo(place)
+    typer.echo(f"endpoint {ENDPOINT} serves endpoint config {config}")
 
 
 @app.command()
@@ -233,9 +259,11 @@ def _is_expected(error: Exception) -> bool:
     """Whether it is a bad value, the operating system, an answer of AWS, or an endpoint that is not there."""
     from botocore.exceptions import BotoCoreError, ClientError
 
+    from shadow_provider.demo.setup import EndpointNotServingError
     from shadow_provider.demo.traffic import TrafficError
 
-    return isinstance(error, ValueError | OSError | BotoCoreError | ClientError | TrafficError)
+    expected = ValueError | OSError | BotoCoreError | ClientError | EndpointNotServingError | TrafficError
+    return isinstance(error, expected)
 
 
 def _fail(message: str) -> None:
@@ -248,27 +276,10 @@ def _log_to_stderr(level: LogLevel) -> None:
     logging.getLogger("shadow_provider").setLevel(level.name)
 
 
-def _s3_client(endpoint_url: str | None, region: str | None) -> Any:
+def _client(service: str, endpoint_url: str | None, region: str | None) -> Any:
     import boto3
 
-    return boto3.client("s3", endpoint_url=endpoint_url, region_name=region)
-
-
-def _ensure_bucket(client: Any, uri: str) -> None:
-    from botocore.exceptions import ClientError
-
-    from shadow_provider.demo.models import bucket_and_prefix
-
-    bucket, _ = bucket_and_prefix(uri)
-    try:
-        client.head_bucket(Bucket=bucket)
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
-            raise
-        region = client.meta.region_name
-        # S3 refuses its oldest region as a location constraint.
-        place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-        client.create_bucket(Bucket=bucket, **place)
+    return boto3.client(service, endpoint_url=endpoint_url, region_name=region)
 
 
 @contextlib.contextmanager

@@ -15,23 +15,25 @@ from rich.console import Console
 from rich.table import Table
 
 from shadow_provider.demo.airflow_run import AirflowHome, DagRun
+from shadow_provider.demo.setup import (
+    BASELINE_CONFIG,
+    BUCKET,
+    ENDPOINT,
+    IMAGE,
+    INCUMBENT_MODEL,
+    ROLE,
+    create_live_endpoint,
+    store_models,
+)
 
 if TYPE_CHECKING:
     from shadow_provider.demo.traffic import TrafficSummary
     from shadow_provider.local import LocalAWS
 
-ENDPOINT = "digits"
-BASELINE_CONFIG = "digits-baseline"
-INCUMBENT_MODEL = "digits-incumbent"
-VARIANT = "AllTraffic"
-BUCKET = "shadow-demo"
-IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/sklearn:1"
-ROLE = "arn:aws:iam::123456789012:role/sagemaker-execution"
 CAPTURE_URI = f"s3://{BUCKET}/captures"
 GROUND_TRUTH_URI = f"s3://{BUCKET}/ground-truth"
 
 REQUESTS_PER_SECOND = 40.0
-_IN_SERVICE_SECONDS = 60.0
 _AFTER_RUN_SECONDS = 2.0
 
 # What the demo promises. Latency is shown but does not decide: the shadow's processes run at the lowest priority of a
@@ -130,10 +132,10 @@ def run_demo(candidate: str, directory: Path, dags: Path = Path("dags")) -> int:
     try:
         airflow = AirflowHome(directory / "airflow", dags, aws.connection_uri)
         with _step(console, "Preparing Airflow's database"):
-            airflow.migrate()
+            airflow.prepare()
         with _step(console, "Creating the live endpoint with the incumbent"):
-            _upload(aws, {name: archive.path for name, archive in archives.items()})
-            _create_live_endpoint(aws)
+            store_models(archives, aws.boto3_client("s3"))
+            create_live_endpoint(aws.boto3_client("sagemaker"))
         with _traffic(aws) as traffic:
             console.print(f"Callers send {REQUESTS_PER_SECOND:.0f} requests a second; Airflow runs the DAG:")
             run = airflow.run(dag_file, _conf(candidate), _printer(console))
@@ -152,42 +154,6 @@ def _step(console: Console, what: str) -> Iterator[None]:
     began = time.monotonic()
     yield
     console.print(f"  {what} [dim]{time.monotonic() - began:.1f} s[/dim]")
-
-
-def _upload(aws: LocalAWS, archives: Mapping[str, Path]) -> None:
-    s3 = aws.boto3_client("s3")
-    s3.create_bucket(Bucket=BUCKET)
-    for name, path in archives.items():
-        s3.upload_file(str(path), BUCKET, f"models/{name}/model.tar.gz")
-
-
-def _create_live_endpoint(aws: LocalAWS) -> None:
-    sagemaker = aws.boto3_client("sagemaker")
-    sagemaker.create_model(
-        ModelName=INCUMBENT_MODEL,
-        ExecutionRoleArn=ROLE,
-        Containers=[{"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/models/incumbent/model.tar.gz"}],
-    )
-    sagemaker.create_endpoint_config(
-        EndpointConfigName=BASELINE_CONFIG,
-        ProductionVariants=[
-            {
-                "VariantName": VARIANT,
-                "ModelName": INCUMBENT_MODEL,
-                "InstanceType": "ml.m5.xlarge",
-                "InitialInstanceCount": 1,
-                "InitialVariantWeight": 1,
-            }
-        ],
-    )
-    sagemaker.create_endpoint(EndpointName=ENDPOINT, EndpointConfigName=BASELINE_CONFIG)
-    deadline = time.monotonic() + _IN_SERVICE_SECONDS
-    while (state := sagemaker.describe_endpoint(EndpointName=ENDPOINT))["EndpointStatus"] == "Creating":
-        if time.monotonic() > deadline:
-            break
-        time.sleep(0.2)
-    if state["EndpointStatus"] != "InService":
-        raise RuntimeError(f"the incumbent's endpoint is {state['EndpointStatus']}: {state.get('FailureReason')}")
 
 
 class _Traffic:

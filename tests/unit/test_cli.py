@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 import shadow_provider.local
 from shadow_provider import __version__, cli
 from shadow_provider.demo import models as demo_models
+from shadow_provider.demo import setup as demo_setup
 from shadow_provider.demo import traffic as demo_traffic
 from shadow_provider.demo.models import ModelArchive, PredictLatency
 from shadow_provider.demo.traffic import TrafficError, TrafficSettings, TrafficSummary
@@ -60,7 +61,7 @@ def test_version() -> None:
     assert result.stdout.strip() == f"sagemaker-shadow {__version__}"
 
 
-@pytest.mark.parametrize("command", ["local", "models", "traffic", "demo"])
+@pytest.mark.parametrize("command", ["local", "models", "demo-setup", "traffic", "demo"])
 def test_every_command_has_help(command: str) -> None:
     result = call(command, "--help")
     assert result.exit_code == 0
@@ -283,18 +284,60 @@ class TestModels:
             {"Bucket": "models", "CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"}},
         ]
 
-    def test_a_bucket_that_exists_is_left_alone(self) -> None:
-        s3 = StubS3(200)
-        cli._ensure_bucket(s3, "s3://models/x")
-        assert s3.created == []
 
-    def test_a_bucket_that_is_forbidden_is_not_created(self) -> None:
-        from botocore.exceptions import ClientError
+class TestDemoSetup:
+    @pytest.fixture
+    def calls(self, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+        calls: list[Any] = []
 
-        s3 = StubS3(403)
-        with pytest.raises(ClientError):
-            cli._ensure_bucket(s3, "s3://models/x")
-        assert s3.created == []
+        def client(service: str, **options: Any) -> str:
+            calls.append({service: options})
+            return service
+
+        def build(directory: Path) -> str:
+            calls.append(directory)
+            return "archives"
+
+        def store(archives: str, s3: str) -> dict[str, str]:
+            calls.append((archives, s3))
+            return {"good": "s3://shadow-demo/models/good/model.tar.gz"}
+
+        monkeypatch.setattr("boto3.client", client)
+        monkeypatch.setattr(demo_models, "build_models", build)
+        monkeypatch.setattr(demo_setup, "store_models", store)
+        return calls
+
+    def test_stores_the_models_and_then_creates_the_endpoint(
+        self, monkeypatch: pytest.MonkeyPatch, calls: list[Any], tmp_path: Path
+    ) -> None:
+        def create(sagemaker: str, timeout: float) -> str:
+            calls.append((sagemaker, timeout))
+            return "digits-baseline"
+
+        monkeypatch.setattr(demo_setup, "create_live_endpoint", create)
+        options = {"endpoint_url": "http://127.0.0.1:1", "region_name": "us-east-1"}
+        result = call(
+            "demo-setup", "--directory", str(tmp_path), "--timeout", "7",
+            "--endpoint-url", "http://127.0.0.1:1", "--region", "us-east-1",
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        assert calls == [
+            tmp_path, {"s3": options}, ("archives", "s3"), {"sagemaker": options}, ("sagemaker", 7.0),
+        ]  # fmt: skip
+        assert "s3://shadow-demo/models/good/model.tar.gz" in result.stdout
+        assert "endpoint digits serves endpoint config digits-baseline" in result.stdout
+
+    @pytest.mark.usefixtures("calls")
+    def test_an_endpoint_that_does_not_serve_is_told_in_one_line(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        def create(*_: Any) -> str:
+            raise demo_setup.EndpointNotServingError("the incumbent's endpoint digits is Failed: no ping")
+
+        monkeypatch.setattr(demo_setup, "create_live_endpoint", create)
+        result = call("demo-setup", "--directory", str(tmp_path))
+        assert result.exit_code == 1
+        assert result.stderr == "Error: the incumbent's endpoint digits is Failed: no ping\n"
 
 
 class TestLocal:
