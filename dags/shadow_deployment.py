@@ -2,10 +2,12 @@
 
 Start it from the UI (every Param has a form field), by ``airflow dags trigger shadow_deployment --conf '{…}'``, or by
 schedule: copy this file, give the Params your defaults and set a schedule (or set SHADOW_DEPLOYMENT_SCHEDULE).
+SHADOW_DEPLOYMENT_DEFAULTS, a JSON object in the environment of all Airflow processes, replaces defaults by Param name.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -133,6 +135,27 @@ PARAMS = {
         section=RUN,
     ),
 }  # fmt: skip
+
+
+def replace_defaults(params: dict[str, Param], text: str) -> None:
+    """Give Params the defaults of a JSON object, e.g. ``{"endpoint_name": "digits", "deadline_hours": 24}``."""
+    where = "SHADOW_DEPLOYMENT_DEFAULTS"
+    try:
+        defaults = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{where} is not JSON: {error}") from error
+    if not isinstance(defaults, dict):
+        raise ValueError(f"{where} must be a JSON object of Param names and values, not {text}")
+    if unknown := sorted(set(defaults) - set(params)):
+        raise ValueError(f"{where}: there is no Param {', '.join(unknown)}")
+    for name, value in defaults.items():
+        try:
+            params[name].resolve(value)
+        except ValueError as error:
+            raise ValueError(f"{where}: {name}: {error}") from error
+
+
+replace_defaults(PARAMS, os.environ.get("SHADOW_DEPLOYMENT_DEFAULTS") or "{}")
 
 with DAG(
     dag_id="shadow_deployment",
