@@ -278,7 +278,9 @@ class SageMakerShadowHook(AwsBaseHook):
         state = self.endpoint_state(endpoint_name)
         if state is None:
             raise EndpointChangedError(f"Endpoint {endpoint_name} does not exist (any more)")
-        if state.serves(config_name) or state.pending_config == config_name:
+        # AWS need not say what is pending while it creates: then the active config is the one being created.
+        created_with = state.active_config if state.status == "Creating" and state.pending_config is None else None
+        if state.serves(config_name) or config_name in {state.pending_config, created_with}:
             self.log.info("Nothing to update: endpoint %s is %s", endpoint_name, state.summary())
             return
         if state.in_progress:
