@@ -57,12 +57,15 @@ class AirflowHome:
         directory: where ``AIRFLOW_HOME`` is.
         dags: the DAGs folder.
         connection_uri: what ``aws_default`` is.
+
+    Attributes:
+        environment: of every Airflow process; may be added to.
     """
 
     def __init__(self, directory: Path, dags: Path, connection_uri: str) -> None:
         self.directory = directory.resolve()
         self.dags = dags.resolve()
-        self._environment = {
+        self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "AIRFLOW"))},
             "AIRFLOW_HOME": str(self.directory),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
@@ -72,7 +75,7 @@ class AirflowHome:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
         # Byte code that is not kept makes each import of Airflow twice as slow.
-        self._environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
     @property
     def _database(self) -> Path:
@@ -108,7 +111,7 @@ class AirflowHome:
         with log.open("wb") as output:
             done = subprocess.run(
                 [sys.executable, "-m", "airflow", *arguments],
-                env=self._environment,
+                env=self.environment,
                 stdout=output,
                 stderr=output,
                 check=False,
@@ -134,7 +137,7 @@ class AirflowHome:
         with log.open("wb") as output:
             child = subprocess.Popen(
                 [sys.executable, "-c", _CHILD, str(dag_file.resolve()), json.dumps(conf)],
-                env=self._environment, stdout=output, stderr=output,
+                env=self.environment, stdout=output, stderr=output,
             )  # fmt: skip
         seen: dict[str, str] = {}
         try:

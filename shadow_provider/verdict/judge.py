@@ -58,6 +58,9 @@ def missing_cover(policy: Policy, evidence: Evidence) -> tuple[str, ...]:
     missing = []
     if evidence.pairs < policy.minimum_pairs:
         missing.append(f"{evidence.pairs:,} of {policy.minimum_pairs:,} pairs")
+    if not evidence.mirror.requests or not evidence.mirror.joinable:
+        # Much traffic can bring the pairs within seconds, too short a span to tell a whole mirror from a broken one.
+        missing.append("a longer span of captures on both sides, to measure the mirror")
     sides = (("production", evidence.metrics.production), ("the shadow", evidence.metrics.shadow))
     for gate in policy.blocking_gates:
         if isinstance(gate, InvocationErrorRate):
