@@ -166,42 +166,50 @@ with DAG(
     tags=["sagemaker", "shadow"],
     doc_md=__doc__,
 ) as dag:
+
+    def param(name: str) -> Any:
+        """Refer to a Param, with its type kept: unlike a template, a number stays a number and nothing stays nothing.
+
+        Airflow 3.1.0 cannot serialise such a reference without a default, so it gets the Param's own.
+        """
+        return dag.param(name, PARAMS[name].value)
+
     shadow_deployment(
-        endpoint_name=dag.param("endpoint_name"),
-        aws_conn_id=dag.param("aws_conn_id"),
-        region_name=dag.param("region_name"),
+        endpoint_name=param("endpoint_name"),
+        aws_conn_id=param("aws_conn_id"),
+        region_name=param("region_name"),
         candidate_container={
-            "image": dag.param("candidate_image"),
-            "model_data_url": dag.param("candidate_model_data_url"),
-            "environment": dag.param("candidate_environment"),
-            "model_package_name": dag.param("candidate_model_package"),
+            "image": param("candidate_image"),
+            "model_data_url": param("candidate_model_data_url"),
+            "environment": param("candidate_environment"),
+            "model_package_name": param("candidate_model_package"),
         },
-        candidate_model_name=dag.param("candidate_model_name"),
-        execution_role_arn=dag.param("execution_role_arn"),
+        candidate_model_name=param("candidate_model_name"),
+        execution_role_arn=param("execution_role_arn"),
         production_container={
-            "image": dag.param("production_image"),
-            "model_data_url": dag.param("production_model_data_url"),
+            "image": param("production_image"),
+            "model_data_url": param("production_model_data_url"),
         },
-        production_model_name=dag.param("production_model_name"),
+        production_model_name=param("production_model_name"),
         production_variant={
-            "instance_type": dag.param("production_instance_type"),
-            "initial_instance_count": dag.param("production_instance_count"),
+            "instance_type": param("production_instance_type"),
+            "initial_instance_count": param("production_instance_count"),
         },
         shadow_variant={
-            "instance_type": dag.param("shadow_instance_type"),
-            "initial_instance_count": dag.param("shadow_instance_count"),
+            "instance_type": param("shadow_instance_type"),
+            "initial_instance_count": param("shadow_instance_count"),
         },
-        sampling_percentage=dag.param("sampling_percentage"),
-        data_capture={"destination_s3_uri": dag.param("capture_s3_uri")},
-        policy=dag.param("policy"),
+        sampling_percentage=param("sampling_percentage"),
+        data_capture={"destination_s3_uri": param("capture_s3_uri")},
+        policy=param("policy"),
         minimum_duration="{{ params.minimum_duration_minutes * 60 }}",
         deadline="{{ params.deadline_hours * 3600 }}",
-        ground_truth_s3_uri=dag.param("ground_truth_s3_uri"),
-        record_s3_uri=dag.param("record_s3_uri"),
-        fail_unless_promoted=dag.param("fail_unless_promoted"),
-        poll_interval=dag.param("poll_interval_seconds"),
-        look_interval=dag.param("poll_interval_seconds"),
-        capture_lag=dag.param("capture_lag_seconds"),
+        ground_truth_s3_uri=param("ground_truth_s3_uri"),
+        record_s3_uri=param("record_s3_uri"),
+        fail_unless_promoted=param("fail_unless_promoted"),
+        poll_interval=param("poll_interval_seconds"),
+        look_interval=param("poll_interval_seconds"),
+        capture_lag=param("capture_lag_seconds"),
         deferrable=True,
     )
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_DEADLINE = timedelta(days=7)
 DEFAULT_LOOK_SECONDS = 300.0
-# Captures are delivered minutes late, and each instance delivers its own: the newest minutes hold only some of the pairs.
+# Captures are delivered minutes late, each instance its own: the newest minutes hold only some of the pairs.
 DEFAULT_CAPTURE_LAG_SECONDS = 300.0
 
 

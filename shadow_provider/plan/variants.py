@@ -104,11 +104,19 @@ class ShadowVariant(_Variant):
         variant_name: must differ from the production variant's.
         instance_type: as production's where not given; another type makes latencies incomparable.
         initial_instance_count: as production's present count where not given.
+        initial_variant_weight: not to be given; ``sampling_percentage`` says it.
     """
 
     variant_name: Name = DEFAULT_SHADOW_VARIANT
+    initial_variant_weight: Annotated[float | None, MaybeNone, Field(exclude=True)] = None
     instance_type: Annotated[InstanceType | None, MaybeNone] = None
     initial_instance_count: Annotated[InstanceCount | None, MaybeNone] = None
+
+    @field_validator("initial_variant_weight")
+    @classmethod
+    def _by_percentage(cls, value: float | None) -> None:
+        if value is not None:
+            raise ValueError("give sampling_percentage instead; it becomes the weight, beside production's 1.0")
 
 
 class DataCapture(Specification):

@@ -30,8 +30,8 @@ def serialised(dag: Any) -> dict[str, Any]:
     from airflow.serialization import serialized_objects
 
     # Airflow 3.1 and 3.3 have it under different names.
-    serialiser = getattr(serialized_objects, "DagSerialization", serialized_objects.SerializedDAG)
-    return dict(serialiser.to_dict(dag))
+    found = vars(serialized_objects)
+    return dict((found.get("DagSerialization") or found["SerializedDAG"]).to_dict(dag))
 
 
 def test_there_are_dags() -> None:
