@@ -8,6 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import ErrorType
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import ErrorResponse
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError
 from tenacity import wait_fixed
@@ -496,12 +499,6 @@ def test_a_document_is_written_once(hook: SageMakerShadowHook, cloud: Any, uniqu
     assert cloud.s3.head_object(Bucket=cloud.bucket, Key=key)["ContentType"] == "application/json"
 
 
-def test_an_empty_document_stands_too(hook: SageMakerShadowHook, cloud: Any, unique: Any) -> None:
-    uri = f"s3://{cloud.bucket}/records/{unique('record')}.json"
-    hook.write_document_once(uri, b"", content_type="text/plain")
-    assert hook.write_document_once(uri, b"second", content_type="text/plain") == b""
-
-
 def test_of_many_writers_one_wins_and_all_see_it(hook: SageMakerShadowHook, cloud: Any, unique: Any) -> None:
     uri = f"s3://{cloud.bucket}/records/{unique('record')}.json"
     _ = hook.s3  # made before the threads start
@@ -614,6 +611,18 @@ def test_our_own_errors_are_not_transient(error: Exception) -> None:
 # -- connections ------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def api_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow's own answer in a task: beyond the environment, there are no connections."""
+
+    class Supervisor:
+        def send(self, message: Any) -> ErrorResponse:
+            return ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND, detail={"conn_id": message.conn_id})
+
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(), raising=False)
+
+
+@pytest.mark.usefixtures("api_server")
 def test_an_unknown_connection_is_refused() -> None:
     with pytest.raises(PlanError) as caught:
         _ = SageMakerShadowHook(aws_conn_id="no_such_connection").sagemaker
@@ -696,6 +705,7 @@ def test_a_shared_hook_expires_so_that_rotated_credentials_are_seen(monkeypatch:
     assert shared_of() is not first
 
 
+@pytest.mark.usefixtures("api_server")
 def test_an_unknown_connection_is_not_remembered(monkeypatch: pytest.MonkeyPatch, local_aws: Any) -> None:
     with pytest.raises(PlanError, match="no such connection"):
         shared_of(aws_conn_id="made_later")

@@ -21,6 +21,9 @@ from airflow.providers.common.compat.sdk import (
     TaskDeferred,
 )
 from airflow.sdk.bases.operator import ExecutorSafeguard
+from airflow.sdk.exceptions import ErrorType
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import ErrorResponse
 from botocore.exceptions import EndpointConnectionError
 from tenacity import wait_fixed
 
@@ -390,7 +393,14 @@ def test_a_rendered_argument_that_breaks_a_rule_fails_for_good(new: Flow) -> Non
     assert new.changes.made == []
 
 
-def test_an_unknown_connection_fails_for_good() -> None:
+def test_an_unknown_connection_fails_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Supervisor:
+        """Airflow's own answer in a task: beyond the environment, there are no connections."""
+
+        def send(self, message: Any) -> ErrorResponse:
+            return ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND, detail={"conn_id": message.conn_id})
+
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(), raising=False)
     made = SageMakerShadowRollbackOperator(
         task_id="task", endpoint_name="fraud", deployment_id="d", aws_conn_id="no_such_connection"
     )
