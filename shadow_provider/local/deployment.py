@@ -15,7 +15,7 @@ from typing import Any
 
 from shadow_provider.local import model_data
 from shadow_provider.local.capture import CapturePlan, CaptureWriter
-from shadow_provider.local.fleet import Fleet, ProcessSpec, UnhealthyError
+from shadow_provider.local.fleet import Fleet, ProcessSpec, UnhealthyError, start_all
 from shadow_provider.local.metric_store import MetricStore
 from shadow_provider.local.mirror import Mirror, mirrored_share
 from shadow_provider.local.moto_bridge import LocalS3
@@ -133,17 +133,8 @@ class Deployment:
         """
         await asyncio.sleep(self._machinery.settings.provisioning_seconds)
         plans = [*self.plans[0], *self.plans[1]]
-        starts = [
-            asyncio.create_task(self._start(variant, plan)) for variant, plan in zip(self.variants, plans, strict=True)
-        ]
-        try:
-            await asyncio.gather(*starts)
-        except BaseException:
-            for start in starts:
-                start.cancel()
-            await asyncio.gather(*starts, return_exceptions=True)
-            await self.stop()
-            raise
+        starts = [self._start(variant, plan) for variant, plan in zip(self.variants, plans, strict=True)]
+        await start_all(starts, self.stop)
         self._flusher = asyncio.create_task(self._flush_for_ever())
 
     async def retire(self) -> None:

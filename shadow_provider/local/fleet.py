@@ -9,8 +9,10 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import shadow_provider
 from shadow_provider.local.http_client import ConnectionPool, ContainerResponse, ContainerUnreachableError
@@ -199,15 +201,7 @@ class Fleet:
             UnhealthyError: One of them did not become healthy.
         """
         self.instances = [Instance(self._spec, next(self._numbers)) for _ in range(count)]
-        starts = [asyncio.create_task(instance.start()) for instance in self.instances]
-        try:
-            await asyncio.gather(*starts)
-        except BaseException:
-            for start in starts:
-                start.cancel()
-            await asyncio.gather(*starts, return_exceptions=True)
-            await self.stop()
-            raise
+        await start_all([instance.start() for instance in self.instances], self.stop)
 
     async def stop(self) -> None:
         """Stops all processes."""
@@ -222,6 +216,19 @@ class Fleet:
         count = len(self.instances)
         order = [self.instances[(self._turn + offset) % count] for offset in range(count)]
         return min(order, key=lambda instance: (not instance.healthy, instance.in_flight))
+
+
+async def start_all(starting: Iterable[Coroutine[Any, Any, None]], undo: Callable[[], Awaitable[None]]) -> None:
+    """Waits until all have started; if one fails, calls the others off, undoes what there is, and raises its error."""
+    starts = [asyncio.create_task(start) for start in starting]
+    try:
+        await asyncio.gather(*starts)
+    except BaseException:
+        for start in starts:
+            start.cancel()
+        await asyncio.gather(*starts, return_exceptions=True)
+        await undo()
+        raise
 
 
 def child_environment(container: dict[str, str]) -> dict[str, str]:
