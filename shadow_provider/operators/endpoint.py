@@ -35,7 +35,8 @@ class SageMakerShadowEndpointOperator(EndpointChangeOperator):
                 f"deployment_id={self.deployment_id!r}: the tags of its shadow config {run.config_name} do not name "
                 "the baseline config, so there would be no way back."
             )
-        if self.hook.endpoint_state(self.endpoint_name) is None:
+        state = self.hook.endpoint_state(self.endpoint_name)
+        if state is None:
             if baseline != names.baseline_config:
                 raise EndpointChangedError(
                     f"Endpoint {self.endpoint_name}, which served {baseline} when this deployment began, is gone."
@@ -43,7 +44,13 @@ class SageMakerShadowEndpointOperator(EndpointChangeOperator):
             tags = self.deployment.tags("endpoint", {"endpoint_name": self.endpoint_name})
             self.hook.create_endpoint(self.endpoint_name, names.shadow_config, tags)
         else:
-            self.hook.update_endpoint(self.endpoint_name, names.shadow_config, expected=frozenset({baseline}))
+            self.hook.update_endpoint(
+                self.endpoint_name,
+                names.shadow_config,
+                expected=frozenset({baseline}),
+                # Autoscaling may have moved production since the config was made.
+                keep_instance_counts=self.scaled(state, names.shadow_config),
+            )
         if not self.wait_for_completion:
             return self._result(verified=False)
         return self.wait_then_finish(context, names.shadow_config, not_before=run.since)

@@ -53,7 +53,13 @@ class SageMakerShadowPromoteOperator(EndpointChangeOperator):
                 f"endpoint config {names.promoted_config!r} exists already, and its tags do not say that this "
                 "deployment made it. It is not deployed."
             )
-        self.hook.update_endpoint(self.endpoint_name, names.promoted_config, expected=frozenset({names.shadow_config}))
+        self.hook.update_endpoint(
+            self.endpoint_name,
+            names.promoted_config,
+            expected=frozenset({names.shadow_config}),
+            # Autoscaling may have moved production since the config was made, by an earlier try.
+            keep_instance_counts=self.scaled(state, names.promoted_config),
+        )
         if not self.wait_for_completion:
             return {"promoted": False, "endpoint_config_name": names.promoted_config, "model_name": None}
         return self.wait_then_finish(context, names.promoted_config, not_before=promoted.get("CreationTime"))

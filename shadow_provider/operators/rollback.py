@@ -86,14 +86,8 @@ class SageMakerShadowRollbackOperator(EndpointChangeOperator):
             self.endpoint_name,
             baseline,
             expected=frozenset({names.shadow_config, names.promoted_config}),
-            keep_instance_counts=self._scaled(state, baseline),
+            keep_instance_counts=self.scaled(state, baseline),
         )
-
-    def _scaled(self, state: EndpointState, baseline: str) -> bool:
-        """Whether production has another number of instances now than the baseline config begins with."""
-        variant = (self.hook.endpoint_config(baseline) or {"ProductionVariants": [{}]})["ProductionVariants"][0]
-        now = {item.name: item.desired_instances for item in state.production}.get(variant.get("VariantName", ""))
-        return now is not None and now != variant.get("InitialInstanceCount")
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Take the next step after the trigger fired."""

@@ -167,6 +167,12 @@ class EndpointChangeOperator(EndpointWait, DeploymentOperator):
                 self.defer_wait(config_name, not_before, deadline)
             time.sleep(min(pause, remaining))
 
+    def scaled(self, state: EndpointState, config_name: str) -> bool:
+        """Whether production has another number of instances now than the config begins with."""
+        variant = (self.hook.endpoint_config(config_name) or {"ProductionVariants": [{}]})["ProductionVariants"][0]
+        now = {item.name: item.desired_instances for item in state.production}.get(variant.get("VariantName", ""))
+        return now is not None and now != variant.get("InitialInstanceCount")
+
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
         """Take the task up again after the trigger fired."""
         with final_errors():

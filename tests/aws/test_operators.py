@@ -215,6 +215,20 @@ class Flow:
             self.cloud.settled(self.endpoint_name)
         return str(config)
 
+    def scale_out(self, config: str) -> None:
+        """As autoscaling does: production has two instances now, and the config is the same as before."""
+        scaled = self.cloud.config([self.cloud.variant("Prod", self.incumbent, InitialInstanceCount=2)])
+        for name in (scaled, config):
+            self.cloud.sagemaker.update_endpoint(
+                EndpointName=self.endpoint_name, EndpointConfigName=name, RetainAllVariantProperties=name != scaled
+            )
+            assert self.now == ("InService", name)
+        assert self.instances == 2
+
+    @property
+    def instances(self) -> int:
+        return int(self.cloud.describe(self.endpoint_name)["ProductionVariants"][0]["DesiredInstanceCount"])
+
     def shadow_config(self) -> Any:
         return self.cloud.sagemaker.describe_endpoint_config(EndpointConfigName=self.names.shadow_config)
 
@@ -712,15 +726,29 @@ def test_a_promotion_is_verified_and_keeps_production_as_it_is(live: Flow, defer
 
 def test_a_promotion_goes_on_from_the_instances_there_are_now(live: Flow) -> None:
     live.to_shadow()
-    # Autoscaling moved production while the shadow ran.
-    scaled = live.cloud.config([live.cloud.variant("Prod", live.incumbent, InitialInstanceCount=2)])
-    for config in (scaled, live.names.shadow_config):
-        live.cloud.sagemaker.update_endpoint(
-            EndpointName=live.endpoint_name, EndpointConfigName=config, RetainAllVariantProperties=config != scaled
-        )
-        live.cloud.settled(live.endpoint_name)
+    live.scale_out(live.names.shadow_config)
     live.promote()
-    assert live.cloud.describe(live.endpoint_name)["ProductionVariants"][0]["DesiredInstanceCount"] == 2
+    assert live.instances == 2
+
+
+def test_a_promotion_taken_up_again_keeps_the_instances_that_came_in_between(live: Flow) -> None:
+    live.to_shadow()
+    live.changes.kill_after(1)
+    with pytest.raises(Killed):
+        live.promote()
+    # The promoted config is made, and says one instance.
+    live.scale_out(live.names.shadow_config)
+    live.promote()
+    assert live.now == ("InService", live.names.promoted_config)
+    assert live.instances == 2
+
+
+def test_a_shadow_does_not_take_production_back_to_fewer_instances(live: Flow) -> None:
+    live.config(live.make_candidate())
+    live.scale_out(live.baseline)
+    live.deploy()
+    assert live.now == ("InService", live.names.shadow_config)
+    assert live.instances == 2
 
 
 def test_a_promotion_that_aws_rolls_back_is_a_failure(live: Flow) -> None:
@@ -868,15 +896,10 @@ def test_anything_but_a_verified_promotion_is_rolled_back(new: Flow, result: Any
 
 def test_a_rollback_keeps_the_instances_there_are_now(live: Flow) -> None:
     live.to_shadow()
-    scaled = live.cloud.config([live.cloud.variant("Prod", live.incumbent, InitialInstanceCount=2)])
-    for config in (scaled, live.names.shadow_config):
-        live.cloud.sagemaker.update_endpoint(
-            EndpointName=live.endpoint_name, EndpointConfigName=config, RetainAllVariantProperties=config != scaled
-        )
-        live.cloud.settled(live.endpoint_name)
+    live.scale_out(live.names.shadow_config)
     live.rollback()
     assert live.now == ("InService", live.baseline)
-    assert live.cloud.describe(live.endpoint_name)["ProductionVariants"][0]["DesiredInstanceCount"] == 2
+    assert live.instances == 2
 
 
 def test_a_rollback_that_takes_too_long_may_be_taken_up_again(live: Flow) -> None:
