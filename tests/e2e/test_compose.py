@@ -231,6 +231,12 @@ def test_secrets_are_in_files_that_only_their_owner_reads_and_nowhere_else(stack
     assert [path for path, secret in zip([*paths, "database"], secrets, strict=True) if secret in known] == []
 
 
+def test_airflow_has_the_reference_dag_and_nothing_that_runs_by_itself(stack: Stack) -> None:
+    dags = poll(lambda: stack.api("GET", "/dags")["dags"], 60, stack.logs)
+    assert [(dag["dag_id"], dag["is_paused"], dag["timetable_periodic"]) for dag in dags] == [(DAG, False, False)]
+    assert stack.api("GET", "/importErrors")["import_errors"] == []
+
+
 def test_the_api_wants_the_password(stack: Stack) -> None:
     for path, body in [("/auth/token", {"username": "admin", "password": "admin"}), ("/api/v2/dags", None)]:
         with pytest.raises(urllib.error.HTTPError) as refusal:
