@@ -85,7 +85,8 @@ BAD_PLANS: list[tuple[dict[str, Any], str]] = [
     ({"shadow_variant": {"weight": 1}}, "shadow_variant.weight=1: is not an argument here"),
     (
         {"shadow_variant": {"initial_variant_weight": 0.5}},
-        "shadow_variant.initial_variant_weight=0.5: give sampling_percentage instead; it becomes the weight, beside production's 1.0",
+        "shadow_variant.initial_variant_weight=0.5: give sampling_percentage instead; it becomes the weight, beside "
+        "production's 1.0",
     ),
     (
         {"shadow_variant": "Shadow"},
