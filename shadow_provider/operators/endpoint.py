@@ -36,6 +36,11 @@ class SageMakerShadowEndpointOperator(EndpointChangeOperator):
                 "the baseline config, so there would be no way back."
             )
         state = self.hook.endpoint_state(self.endpoint_name)
+        if state is not None and names.promoted_config in (state.active_config, state.pending_config):
+            raise EndpointChangedError(
+                f"Endpoint {self.endpoint_name} is past this step: this deployment promoted its candidate "
+                f"({state.summary()}). To compare again, start a new deployment."
+            )
         if state is None:
             if baseline != names.baseline_config:
                 raise EndpointChangedError(

@@ -44,43 +44,44 @@ class SageMakerShadowRollbackOperator(EndpointChangeOperator):
         promotion = none_of_jinja(self.unless_promoted)
         if isinstance(promotion, Mapping) and promotion.get("promoted"):
             raise AirflowSkipException("The candidate was promoted, and AWS shows it: nothing to roll back")
-        return self._go_back(datetime.now(tz=UTC) + timedelta(seconds=self.timeout), tried=False)
+        return self._go_back(datetime.now(tz=UTC) + timedelta(seconds=self.timeout), None)
 
-    def _go_back(self, deadline: datetime, *, tried: bool) -> dict[str, Any]:
+    def _go_back(self, deadline: datetime, tried_on: datetime | None) -> dict[str, Any]:
         baseline = self.hook.way_back(self.deployment)
         pause = seconds("poll_interval", self.poll_interval)
         while True:
             state = self.hook.endpoint_state(self.endpoint_name)
-            step = self._next_step(state, baseline, tried=tried)
+            step = self._next_step(state, baseline, tried_on)
             self.log.info("Rollback of endpoint %s: %s (%s)", self.endpoint_name, step.step.value, step.reason)
             if step.step is RollbackStep.STOP:
                 raise EndpointFailedError(f"Endpoint {self.endpoint_name} was not rolled back: {step.reason}")
             if step.step is RollbackStep.DONE:
                 active = state.active_config if state else None
-                return {"endpoint_config_name": active, "changed": tried, "reason": step.reason}
+                return {"endpoint_config_name": active, "changed": tried_on is not None, "reason": step.reason}
             if step.step is RollbackStep.WAIT:
                 remaining = (deadline - datetime.now(tz=UTC)).total_seconds()
                 if remaining <= 0:
                     raise self.timed_out(baseline, state)
                 if self.deferrable:
-                    self.defer_wait(step.waits_for, None, deadline, tried=tried, until=deadline.isoformat())
+                    tried = tried_on.isoformat() if tried_on else None
+                    self.defer_wait(step.waits_for, None, deadline, tried_on=tried, until=deadline.isoformat())
                 time.sleep(min(pause, remaining))
                 continue
+            assert state is not None  # there is nothing to act on otherwise
             self._act(step, state, baseline)
-            tried = True
+            tried_on = state.last_modified
 
-    def _next_step(self, state: EndpointState | None, baseline: str | None, *, tried: bool) -> NextStep:
+    def _next_step(self, state: EndpointState | None, baseline: str | None, tried_on: datetime | None) -> NextStep:
         # Asked only where it matters: an endpoint that is being deleted may be gone before its tags are read.
         made_by_us = state is not None and state.status == "Failed" and self.deployment.owns(self.hook.tags(state.arn))
         names = self.deployment.names
-        return next_step(state, baseline=baseline, names=names, made_by_us=made_by_us, tried=tried)
+        return next_step(state, baseline=baseline, names=names, made_by_us=made_by_us, tried_on=tried_on)
 
-    def _act(self, step: NextStep, state: EndpointState | None, baseline: str | None) -> None:
+    def _act(self, step: NextStep, state: EndpointState, baseline: str | None) -> None:
         if step.step is RollbackStep.DELETE_FAILED_ENDPOINT:
             self.hook.delete_endpoint(self.endpoint_name)
             return
-        assert baseline is not None
-        assert state is not None
+        assert baseline is not None  # a step that acts has somewhere to go back to
         names = self.deployment.names
         self.hook.update_endpoint(
             self.endpoint_name,
@@ -92,5 +93,10 @@ class SageMakerShadowRollbackOperator(EndpointChangeOperator):
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Take the next step after the trigger fired."""
         resume = (event or {}).get("resume") or {}
+        if "until" not in resume:
+            return self.run_step(context)  # an event that is not our trigger's: begin anew, it is all idempotent
+        tried = resume["tried_on"]
         with final_errors():
-            return self._go_back(datetime.fromisoformat(resume["until"]), tried=bool(resume["tried"]))
+            return self._go_back(
+                datetime.fromisoformat(resume["until"]), datetime.fromisoformat(tried) if tried else None
+            )

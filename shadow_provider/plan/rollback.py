@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from datetime import datetime
 
 from shadow_provider.plan.endpoint_state import EndpointState
 from shadow_provider.plan.names import DeploymentNames
@@ -33,7 +34,12 @@ class NextStep:
 
 
 def next_step(
-    state: EndpointState | None, *, baseline: str | None, names: DeploymentNames, made_by_us: bool, tried: bool
+    state: EndpointState | None,
+    *,
+    baseline: str | None,
+    names: DeploymentNames,
+    made_by_us: bool,
+    tried_on: datetime | None,
 ) -> NextStep:
     """Say what brings the endpoint back to its baseline.
 
@@ -42,7 +48,8 @@ def next_step(
         baseline: the baseline config by the deployment's tags; None if the deployment made no config.
         names: the deployment's names.
         made_by_us: whether the endpoint itself was made by this deployment.
-        tried: whether this task has begun the update to the baseline already; then another end is a failure.
+        tried_on: the endpoint's ``last_modified`` when this task began the update to the baseline, None if it has not.
+            Then another end is a failure, unless AWS still shows the endpoint as it was before.
     """
     ours = {names.shadow_config, names.promoted_config}
     if state is None:
@@ -62,7 +69,7 @@ def next_step(
         return NextStep(RollbackStep.WAIT, "the endpoint is being deleted", waits_for=None)
     if state.in_progress:
         return _while_in_progress(state, baseline, ours)
-    return _when_settled(state, baseline, ours, made_by_us=made_by_us, tried=tried)
+    return _when_settled(state, baseline, ours, made_by_us=made_by_us, tried_on=tried_on)
 
 
 def _while_in_progress(state: EndpointState, baseline: str, ours: set[str]) -> NextStep:
@@ -72,17 +79,21 @@ def _while_in_progress(state: EndpointState, baseline: str, ours: set[str]) -> N
     return NextStep(RollbackStep.STOP, f"somebody else is changing the endpoint: {state.summary()}")
 
 
-def _when_settled(state: EndpointState, baseline: str, ours: set[str], *, made_by_us: bool, tried: bool) -> NextStep:
+def _when_settled(
+    state: EndpointState, baseline: str, ours: set[str], *, made_by_us: bool, tried_on: datetime | None
+) -> NextStep:
     if state.active_config not in ours | {baseline}:
         return NextStep(
             RollbackStep.STOP,
             f"the endpoint is {state.summary()}, which is neither this deployment's nor its baseline {baseline}: "
             "somebody else changed it. Left alone",
         )
+    if tried_on is not None and state.last_modified <= tried_on:
+        return NextStep(RollbackStep.WAIT, f"AWS does not show the change yet: {state.summary()}", waits_for=baseline)
     if state.status == "Failed":
         if made_by_us:
             return NextStep(RollbackStep.DELETE_FAILED_ENDPOINT, f"the new endpoint never served: {state.summary()}")
         return NextStep(RollbackStep.STOP, f"AWS takes no update of a Failed endpoint: {state.summary()}")
-    if tried:
+    if tried_on is not None:
         return NextStep(RollbackStep.STOP, f"SageMaker did not carry out the update to {baseline}: {state.summary()}")
     return NextStep(RollbackStep.UPDATE, f"the endpoint is {state.summary()}")

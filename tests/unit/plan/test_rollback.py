@@ -17,6 +17,9 @@ STATUSES = sorted({"InService", *IN_PROGRESS, *BROKEN})
 CONFIGS = [None, SHADOW, PROMOTED, OWN_BASELINE, BASE, FOREIGN]
 
 
+BEFORE = datetime(2025, 12, 31, tzinfo=UTC)
+
+
 def state(status: str, active: str | None, pending: str | None = None) -> EndpointState:
     return EndpointState(
         name="fraud",
@@ -82,7 +85,9 @@ def test_next_step(
     step: RollbackStep,
     waits_for: str | None,
 ) -> None:
-    following = next_step(found, baseline=baseline, names=NAMES, made_by_us=made_by_us, tried=tried)
+    following = next_step(
+        found, baseline=baseline, names=NAMES, made_by_us=made_by_us, tried_on=BEFORE if tried else None
+    )
     assert (following.step, following.waits_for) == (step, waits_for)
     assert following.reason
     if found is not None and step is not DELETE and found.status != "Deleting":
@@ -97,7 +102,9 @@ STATES = st.builds(state, st.sampled_from(STATUSES), st.sampled_from(CONFIGS), s
 def test_what_is_not_ours_is_never_touched(
     found: EndpointState, baseline: str | None, made_by_us: bool, tried: bool
 ) -> None:
-    step = next_step(found, baseline=baseline, names=NAMES, made_by_us=made_by_us, tried=tried).step
+    step = next_step(
+        found, baseline=baseline, names=NAMES, made_by_us=made_by_us, tried_on=BEFORE if tried else None
+    ).step
     if step in {UPDATE, DELETE}:
         assert baseline is not None
         assert found.active_config in {SHADOW, PROMOTED, baseline}
@@ -115,5 +122,13 @@ def test_what_is_not_ours_is_never_touched(
 def test_it_is_done_only_where_the_baseline_serves(
     found: EndpointState, baseline: str, made_by_us: bool, tried: bool
 ) -> None:
-    step = next_step(found, baseline=baseline, names=NAMES, made_by_us=made_by_us, tried=tried).step
+    step = next_step(
+        found, baseline=baseline, names=NAMES, made_by_us=made_by_us, tried_on=BEFORE if tried else None
+    ).step
     assert (step is DONE) is found.serves(baseline)
+
+
+def test_an_endpoint_that_aws_shows_as_before_the_update_is_waited_for() -> None:
+    found = state("InService", NAMES.shadow_config)
+    following = next_step(found, baseline="base", names=NAMES, made_by_us=False, tried_on=found.last_modified)
+    assert (following.step, following.waits_for) == (RollbackStep.WAIT, "base")
