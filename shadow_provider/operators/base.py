@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -116,6 +117,6 @@ class DeploymentOperator(DeploymentArguments, AwsBaseOperator[SageMakerShadowHoo
             SageMakerShadowEndpointLink.remember(context, self, self.deployment.endpoint_name)
             return self.run_step(context)
 
+    @abc.abstractmethod
     def run_step(self, context: Context) -> Any:
         """Do the work; subclasses override this instead of ``execute``."""
-        raise NotImplementedError

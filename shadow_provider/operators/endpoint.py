@@ -6,19 +6,19 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from shadow_provider.operators.waiting import EndpointChangeOperator
+from shadow_provider.operators.waiting import ConfigChangeOperator
 from shadow_provider.plan.endpoint_state import EndpointState
 from shadow_provider.plan.errors import EndpointChangedError, PlanError
 
 
-class SageMakerShadowEndpointOperator(EndpointChangeOperator):
+class SageMakerShadowEndpointOperator(ConfigChangeOperator):
     """Creates the endpoint with the shadow config, or updates a live endpoint to it.
 
     The update is by compare-and-set: the endpoint must be on the baseline config that stands in the shadow config's
     tags. An endpoint that is on the shadow config already, or on its way to it, is left to it; any other is refused.
 
     Args:
-        kwargs: see ``EndpointChangeOperator``.
+        kwargs: see ``ConfigChangeOperator``.
 
     Returns:
         ``{"endpoint_name", "endpoint_config_name", "verified"}``: ``verified`` is true only if this task waited and

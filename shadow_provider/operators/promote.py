@@ -7,7 +7,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.sdk import Context
 
-from shadow_provider.operators.waiting import EndpointChangeOperator
+from shadow_provider.operators.waiting import ConfigChangeOperator
 from shadow_provider.plan.endpoint_config import baseline_of_live_endpoint, promoted_request
 from shadow_provider.plan.endpoint_state import EndpointState
 from shadow_provider.plan.errors import EndpointChangedError, ForeignResourceError, PlanError
@@ -16,7 +16,7 @@ from shadow_provider.plan.tags import to_aws
 PROMOTE = "PROMOTE"
 
 
-class SageMakerShadowPromoteOperator(EndpointChangeOperator):
+class SageMakerShadowPromoteOperator(ConfigChangeOperator):
     """Promotes the candidate if, and only if, the verdict is ``PROMOTE``; otherwise the task is skipped.
 
     The promoted config is the baseline with the candidate's model, under the same production variant name, with
@@ -24,13 +24,13 @@ class SageMakerShadowPromoteOperator(EndpointChangeOperator):
 
     Args:
         verdict: the verdict, as the evaluate operator returns it. There is no default: nothing is promoted by accident.
-        kwargs: see ``EndpointChangeOperator``.
+        kwargs: see ``ConfigChangeOperator``.
 
     Returns:
         ``{"promoted": true, "endpoint_config_name", "model_name"}``, and only once AWS shows it.
     """
 
-    template_fields = tuple(sorted({*EndpointChangeOperator.template_fields, "verdict"}))
+    template_fields = tuple(sorted({*ConfigChangeOperator.template_fields, "verdict"}))
 
     def __init__(self, *, verdict: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -114,7 +115,6 @@ class EndpointChangeOperator(EndpointWait, DeploymentOperator):
     """Base of operators that change the endpoint and wait until the change is verified.
 
     Args:
-        wait_for_completion: wait until the endpoint verifiably serves the new config.
         deferrable: wait in the triggerer instead of on a worker slot.
         timeout: how long to wait at most, as timedelta or in seconds.
         poll_interval: seconds between two looks.
@@ -126,28 +126,45 @@ class EndpointChangeOperator(EndpointWait, DeploymentOperator):
     def __init__(
         self,
         *,
-        wait_for_completion: bool = True,
         deferrable: bool = DEFAULT_DEFERRABLE,
         timeout: timedelta | float = DEFAULT_TIMEOUT,
         poll_interval: float = DEFAULT_POLL_SECONDS,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
         self.timeout = seconds("timeout", timeout)
         self.poll_interval = poll_interval
         if not is_templated(poll_interval):
             self.poll_interval = seconds("poll_interval", poll_interval)
 
+    def scaled(self, state: EndpointState, config_name: str) -> bool:
+        """Whether production has another number of instances now than the config begins with."""
+        variant = (self.hook.endpoint_config(config_name) or {"ProductionVariants": [{}]})["ProductionVariants"][0]
+        now = {item.name: item.desired_instances for item in state.production}.get(variant.get("VariantName", ""))
+        return now is not None and now != variant.get("InitialInstanceCount")
+
+
+class ConfigChangeOperator(EndpointChangeOperator):
+    """Base of operators that change the endpoint to one certain config.
+
+    Args:
+        wait_for_completion: wait until the endpoint verifiably serves that config.
+        kwargs: see ``EndpointChangeOperator``.
+    """
+
+    def __init__(self, *, wait_for_completion: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.wait_for_completion = wait_for_completion
+
     def wait_then_finish(
         self,
         context: Context,
-        config_name: str | None,
+        config_name: str,
         *,
         not_before: datetime | None = None,
     ) -> Any:
-        """Wait until the endpoint serves ``config_name`` (None: is gone), then return ``finish``'s result.
+        """Wait until the endpoint serves ``config_name``, then return ``finish``'s result.
 
         Raises:
             EndpointFailedError: the change ended otherwise than asked.
@@ -167,17 +184,11 @@ class EndpointChangeOperator(EndpointWait, DeploymentOperator):
                 self.defer_wait(config_name, not_before, deadline)
             time.sleep(min(pause, remaining))
 
-    def scaled(self, state: EndpointState, config_name: str) -> bool:
-        """Whether production has another number of instances now than the config begins with."""
-        variant = (self.hook.endpoint_config(config_name) or {"ProductionVariants": [{}]})["ProductionVariants"][0]
-        now = {item.name: item.desired_instances for item in state.production}.get(variant.get("VariantName", ""))
-        return now is not None and now != variant.get("InitialInstanceCount")
-
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
         """Take the task up again after the trigger fired."""
         with final_errors():
             return self.finish(context, self.look_after(event))
 
+    @abc.abstractmethod
     def finish(self, context: Context, state: EndpointState | None) -> Any:
         """Return the task's result once the endpoint's change is verified."""
-        raise NotImplementedError
