@@ -1,41 +1,38 @@
-"""CloudWatch's PutMetricData, GetMetricData and GetMetricStatistics on the metric store."""
+"""CloudWatch's operations on metrics, on the metric store."""
 
 from __future__ import annotations
 
-import base64
 import random
-import re
-import time
 from collections.abc import Callable
 from typing import Any
 
+from shadow_provider.local.cloudwatch_math_values import MathError, TimeSeries, Value
+from shadow_provider.local.cloudwatch_paging import offset, page, token_for
+from shadow_provider.local.cloudwatch_read import DAY, MetricReader, checked, dimensions_of, expression_error
+from shadow_provider.local.cloudwatch_statistics import is_percentile
 from shadow_provider.local.errors import AwsError, ValidationException, unknown_operation
 from shadow_provider.local.metric_store import Dimensions, MetricStore, SeriesKey, StatisticSet
 from shadow_provider.local.validation import service_model, validate
 
-STATISTICS = ("Average", "Sum", "Minimum", "Maximum", "SampleCount")
-MAX_QUERIES = 500
 MAX_DATAPOINTS = 100_800
 MAX_STATISTICS_DATAPOINTS = 1440
-_PERCENTILE = re.compile(r"p(100(\.0+)?|\d{1,2}(\.\d+)?)")
-_ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
-_DAY = 86_400
-_TWO_WEEKS_BACK, _TWO_HOURS_AHEAD = 14 * _DAY, 2 * 3600
+METRICS_PAGE = 500
+_TWO_WEEKS_BACK, _TWO_HOURS_AHEAD = 14 * DAY, 2 * 3600
 
 
 class CloudWatch:
     """The operations; requests and answers as JSON 1.0 has them, times as epoch seconds.
 
     Args:
-        store: Where the values are.
-        clock: The time of day, epoch seconds.
+        store: Where the values are, and the time of day.
     """
 
-    def __init__(self, store: MetricStore, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: MetricStore) -> None:
         self._store = store
-        self._clock = clock
+        self._reader = MetricReader(store)
         self._operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "PutMetricData": self._put_metric_data,
+            "ListMetrics": self._list_metrics,
             "GetMetricData": self._get_metric_data,
             "GetMetricStatistics": self._get_metric_statistics,
         }
@@ -72,7 +69,7 @@ class CloudWatch:
 
     def _prepare(self, namespace: str, datum: dict[str, Any], path: str) -> Callable[[], None]:
         """Checks one datum; the returned call stores it, so that a refused request stores nothing."""
-        now = self._clock()
+        now = self._store.now()
         timestamp = datum.get("Timestamp", now)
         if not now - _TWO_WEEKS_BACK <= timestamp <= now + _TWO_HOURS_AHEAD:
             raise AwsError(
@@ -106,51 +103,33 @@ class CloudWatch:
 
         return add
 
+    def _list_metrics(self, request: dict[str, Any]) -> dict[str, Any]:
+        recently = 3 * 3600 if "RecentlyActive" in request else _TWO_WEEKS_BACK
+        filters = request.get("Dimensions", [])
+        found = [
+            {
+                "Namespace": namespace,
+                "MetricName": name,
+                "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions],
+            }
+            for namespace, name, dimensions in self._store.metrics(self._store.now() - recently)
+            if request.get("Namespace", namespace) == namespace
+            and request.get("MetricName", name) == name
+            and _has(dimensions, filters)
+        ]
+        return page("Metrics", found, request.get("NextToken"), METRICS_PAGE)
+
     def _get_metric_data(self, request: dict[str, Any]) -> dict[str, Any]:
-        queries = request["MetricDataQueries"]
         start, end = request["StartTime"], request["EndTime"]
         _check_range(start, end)
-        if not 0 < len(queries) <= MAX_QUERIES:
-            raise AwsError("ValidationError", f"The number of MetricDataQueries must be between 1 and {MAX_QUERIES}.")
-        if len({query["Id"] for query in queries}) != len(queries):
-            raise AwsError("ValidationError", "The values for parameter id in MetricDataQueries are not unique.")
+        limit = request.get("MaxDatapoints", MAX_DATAPOINTS)
+        if limit < 1:
+            raise AwsError("ValidationError", "The parameter MaxDatapoints must be greater than or equal to 1.")
+        queries = checked(request["MetricDataQueries"])
+        values = self._reader.requested(queries, start, end)
         descending = request.get("ScanBy", "TimestampDescending") == "TimestampDescending"
-        results = [
-            self._result(query, f"MetricDataQueries.member.{n}", start, end, descending) for n, query in _count(queries)
-        ]
-        shown = [result for query, result in zip(queries, results, strict=True) if query.get("ReturnData", True)]
-        return _page(shown, request.get("NextToken"), min(request.get("MaxDatapoints", MAX_DATAPOINTS), MAX_DATAPOINTS))
-
-    def _result(self, query: dict[str, Any], path: str, start: float, end: float, descending: bool) -> dict[str, Any]:
-        if _ID.fullmatch(query["Id"]) is None:
-            raise AwsError(
-                "ValidationError",
-                f"The value {query['Id']} for parameter {path}.Id is not matching the "
-                "expected pattern ^[a-z][a-zA-Z0-9_]*$.",
-            )
-        if "Expression" in query:
-            raise AwsError(
-                "ValidationError", f"Error in expression '{query['Id']}': the local AWS does not support expressions."
-            )
-        if "MetricStat" not in query:
-            raise AwsError("ValidationError", f"Either {path}.MetricStat or {path}.Expression must be given.")
-        wanted = query["MetricStat"]
-        stat, period = wanted["Stat"], wanted["Period"]
-        if stat not in STATISTICS and _PERCENTILE.fullmatch(stat) is None:
-            raise AwsError(
-                "ValidationError", f"The value {stat} for parameter {path}.MetricStat.Stat is not supported."
-            )
-        first = self._first_period(start, period, "ValidationError")
-        metric = wanted["Metric"]
-        rows = self._datapoints(metric, wanted.get("Unit"), first, end, period, [stat])
-        points = [(at, row[stat]) for at, row in sorted(rows.items(), reverse=descending) if row[stat] is not None]
-        return {
-            "Id": query["Id"],
-            "Label": query.get("Label", metric["MetricName"]),
-            "Timestamps": [at for at, _ in points],
-            "Values": [value for _, value in points],
-            "StatusCode": "Complete",
-        }
+        results = [result for query in queries.returned for result in _results(query, values[query["Id"]], descending)]
+        return _page(results, request.get("NextToken"), min(limit, MAX_DATAPOINTS))
 
     def _get_metric_statistics(self, request: dict[str, Any]) -> dict[str, Any]:
         simple, extended = request.get("Statistics"), request.get("ExtendedStatistics")
@@ -159,7 +138,7 @@ class CloudWatch:
             raise AwsError(code, "Exactly one of the parameters Statistics and ExtendedStatistics must be specified.")
         start, end, period = request["StartTime"], request["EndTime"], request["Period"]
         _check_range(start, end)
-        first = self._first_period(start, period, "InvalidParameterValue")
+        first = self._reader.first_period(start, period, "InvalidParameterValue")
         asked = -(-(end - first) // period)
         if asked > MAX_STATISTICS_DATAPOINTS:
             raise AwsError(
@@ -169,42 +148,47 @@ class CloudWatch:
                 "decreasing the time range.",
             )
         for stat in extended or []:
-            if _PERCENTILE.fullmatch(stat) is None:
+            if not is_percentile(stat):
                 raise AwsError(
                     "InvalidParameterValue", f"The value {stat} for parameter ExtendedStatistics is not supported."
                 )
         names = list(dict.fromkeys(simple or extended or []))
-        rows = self._datapoints(request, request.get("Unit"), first, end, period, names)
+        rows = self._reader.datapoints(request, request.get("Unit"), first, end, period, names)
         points = [_statistics_point(at, row, request.get("Unit"), bool(simple)) for at, row in rows.items()]
         # CloudWatch returns them in no order; a caller that relies on one must fail here too.
         random.Random(len(points)).shuffle(points)  # noqa: S311 - not for secrecy
         return {"Label": request["MetricName"], "Datapoints": points}
 
-    def _datapoints(
-        self, metric: dict[str, Any], unit: str | None, first: float, end: float, period: int, stats: list[str]
-    ) -> dict[float, dict[str, Any]]:
-        """Rows by start of period, each with the statistics and the series' unit."""
-        rows: dict[float, dict[str, Any]] = {}
-        dimensions = dimensions_of(metric.get("Dimensions"))
-        for key, series in self._store.find(metric["Namespace"], metric["MetricName"], dimensions, unit):
-            for at, sample in series.between(first, end).buckets(first, period).items():
-                rows[at] = {"Unit": key.unit, **{stat: sample.statistic(stat) for stat in stats}}
-        return rows
 
-    def _first_period(self, start: float, period: int, code: str) -> float:
-        """The start rounded as CloudWatch rounds it, after the period's own rules were checked."""
-        if period not in (1, 5, 10, 20, 30) and (period < 60 or period % 60):
-            raise AwsError(code, "Period must be 1, 5, 10, 20, 30 or a multiple of 60.")
-        age = self._clock() - start
-        grain = 60 if age <= 15 * _DAY else 300 if age <= 63 * _DAY else 3600
-        if grain > 60 and period % grain:
-            raise AwsError(code, f"The Period of data this old must be a multiple of {grain}.")
-        return start - start % min(grain, period)
+def _has(dimensions: Dimensions, filters: list[dict[str, str]]) -> bool:
+    """Whether a metric has all dimensions of a filter; a filter without value takes any value of the dimension."""
+    own = dict(dimensions)
+    return all(item["Name"] in own and item.get("Value", own[item["Name"]]) == own[item["Name"]] for item in filters)
 
 
-def dimensions_of(listed: list[dict[str, str]] | None) -> Dimensions:
-    """Dimensions as a series key has them."""
-    return tuple(sorted((item["Name"], item["Value"]) for item in listed or []))
+def _results(query: dict[str, Any], value: Value, descending: bool) -> list[dict[str, Any]]:
+    """The results of one query: an array gives several of the same Id, told apart by their labels."""
+    if isinstance(value, float):
+        error = MathError("The result must be a time series or an array of time series")
+        raise expression_error(query["Id"], error)
+    if isinstance(value, list):
+        label = query.get("Label", query["Id"])
+        return [_result(query, series, f"{label} {series.label}".rstrip(), descending) for series in value]
+    # CloudWatch labels a metric with its name, an expression with its Id.
+    return [
+        _result(query, value, query.get("Label", query["Id"] if "Expression" in query else value.label), descending)
+    ]
+
+
+def _result(query: dict[str, Any], series: TimeSeries, label: str, descending: bool) -> dict[str, Any]:
+    points = sorted(series.points.items(), reverse=descending)
+    return {
+        "Id": query["Id"],
+        "Label": label,
+        "Timestamps": [at for at, _ in points],
+        "Values": [value for _, value in points],
+        "StatusCode": "Complete",
+    }
 
 
 def _count(items: list[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
@@ -224,21 +208,18 @@ def _statistics_point(at: float, row: dict[str, Any], unit: str | None, simple: 
 
 def _page(results: list[dict[str, Any]], token: str | None, limit: int) -> dict[str, Any]:
     """Cuts the datapoints of all results, one result after the other, into pages of `limit`."""
-    try:
-        skip = int(base64.b64decode(token or "MA==").decode())
-    except ValueError:
-        raise AwsError("InvalidNextToken", "Invalid nextToken") from None
-    page: list[dict[str, Any]] = []
+    skip = offset(token)
+    shown: list[dict[str, Any]] = []
     seen, end = 0, skip + limit
     for result in results:
         low, high = max(skip - seen, 0), max(end - seen, 0)
         count = len(result["Timestamps"])
         if low < count or (count == 0 and not token):
-            page.append({**result, "Timestamps": result["Timestamps"][low:high], "Values": result["Values"][low:high]})
+            shown.append({**result, "Timestamps": result["Timestamps"][low:high], "Values": result["Values"][low:high]})
             if high < count:
-                page[-1]["StatusCode"] = "PartialData"
+                shown[-1]["StatusCode"] = "PartialData"
         seen += count
-    answer: dict[str, Any] = {"MetricDataResults": page, "Messages": []}
+    answer: dict[str, Any] = {"MetricDataResults": shown, "Messages": []}
     if seen > end:
-        answer["NextToken"] = base64.b64encode(str(end).encode()).decode()
+        answer["NextToken"] = token_for(end)
     return answer

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -64,6 +66,12 @@ class Series:
         counts = None if self.counts is None else np.frombuffer(self.counts[low:high], dtype=np.float64)
         sets = [item for item in self.sets if start <= item.timestamp < end]
         return Sample(np.frombuffer(self.timestamps[low:high], dtype=np.float64), values, counts, sets)
+
+    @property
+    def latest(self) -> float:
+        """The newest timestamp, epoch seconds; minus infinity if nothing was put yet."""
+        own = max(self.timestamps[-1:] if self._sorted else self.timestamps, default=-math.inf)
+        return max(own, max((item.timestamp for item in self.sets), default=-math.inf))
 
     def _sort(self) -> None:
         order = np.argsort(np.array(self.timestamps), kind="stable")
@@ -134,15 +142,19 @@ class Sample:
     def _extreme(self, function: Callable[[npt.NDArray[np.float64]], np.float64]) -> list[float]:
         return [float(function(self.values))] if len(self.values) else []
 
-    def _percentile(self, percent: float) -> float | None:
+    def expanded(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+        """Values and how often each occurred; None where statistic sets hide them."""
         if any(item.minimum != item.maximum for item in self.sets):
             return None
-        if self.counts is None and not self.sets:
-            return float(np.percentile(self.values, percent))
         counts = np.ones(len(self.values)) if self.counts is None else self.counts
         values = np.append(self.values, [item.minimum for item in self.sets])
-        counts = np.append(counts, [item.count for item in self.sets])
-        return _weighted_percentile(values, counts, percent)
+        return values, np.append(counts, [item.count for item in self.sets])
+
+    def _percentile(self, percent: float) -> float | None:
+        if self.counts is None and not self.sets:
+            return float(np.percentile(self.values, percent))
+        known = self.expanded()
+        return None if known is None else _weighted_percentile(*known, percent)
 
 
 def _weighted_percentile(values: npt.NDArray[np.float64], counts: npt.NDArray[np.float64], percent: float) -> float:
@@ -157,9 +169,15 @@ def _weighted_percentile(values: npt.NDArray[np.float64], counts: npt.NDArray[np
 
 
 class MetricStore:
-    """All series of the local CloudWatch."""
+    """All series of the local CloudWatch, and the time it goes by.
 
-    def __init__(self) -> None:
+    Args:
+        now: The time of day, epoch seconds. Everything in the local CloudWatch that asks for the time asks here, so
+            that it can be set.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self.now = now
         self._series: dict[SeriesKey, Series] = {}
         self._units: dict[tuple[str, str, Dimensions], list[SeriesKey]] = {}
 
@@ -177,3 +195,9 @@ class MetricStore:
         """The series that a query means: the dimensions must be the full set; without a unit, any unit."""
         keys = self._units.get((namespace, name, dimensions), [])
         return [(key, self._series[key]) for key in keys if unit is None or key.unit == unit]
+
+    def metrics(self, since: float) -> Iterator[tuple[str, str, Dimensions]]:
+        """Namespace, name and dimensions of every metric with a value at or after `since` (epoch seconds)."""
+        for metric, keys in self._units.items():
+            if any(self._series[key].latest >= since for key in keys):
+                yield metric

@@ -143,8 +143,16 @@ def test_get_metric_statistics(cloud: Any, metric: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("queries", "said"),
     [
-        ([{"Id": "q", "Expression": "a / b"}], "does not support expressions"),
-        ([query("TM(10%:90%)", {"Namespace": "n", "MetricName": "m"})], "is not supported"),
+        ([{"Id": "q", "Expression": "a / b"}], "Error in expression 'q': Undefined id: a"),
+        ([{"Id": "q", "Expression": "ANOMALY_DETECTION_BAND(m)"}], "Unsupported function: ANOMALY_DETECTION_BAND"),
+        ([{"Id": "q", "Expression": "1 + 2"}], "must be a time series"),
+        ([{"Id": "q", "Expression": "1 +"}], "Unexpected end"),
+        ([{"Id": "a", "Expression": "b"}, {"Id": "b", "Expression": "a"}], "refer to each other"),
+        ([{"Id": "q"}], "must be given"),
+        ([{**query("Sum", {"Namespace": "n", "MetricName": "m"}), "Expression": "1"}], "must be given"),
+        ([query("TM(101%:)", {"Namespace": "n", "MetricName": "m"})], "is not supported"),
+        ([query("PR(:)", {"Namespace": "n", "MetricName": "m"})], "is not supported"),
+        ([query("Sum", {"Namespace": "n", "MetricName": "m"}, query_id=f"q{n}") for n in range(501)], "and 500"),
         ([query("p101", {"Namespace": "n", "MetricName": "m"})], "is not supported"),
         ([query("Sum", {"Namespace": "n", "MetricName": "m"}, query_id="Q")], "expected pattern"),
         ([query("Sum", {"Namespace": "n", "MetricName": "m"})] * 2, "not unique"),
@@ -175,6 +183,183 @@ def test_many_datapoints_come_in_pages(cloud: Any, metric: dict[str, Any]) -> No
             found[result["Id"]] += result["Values"]
     assert sizes == [4, 4, 4, 2]
     assert found == {"a": [1, 2, 3, 4, 5, 6, 7], "b": [1, 2, 3, 4, 5, 6, 7]}
+
+
+def expression(text: str, query_id: str = "e", **others: Any) -> dict[str, Any]:
+    return {"Id": query_id, "Expression": text, **others}
+
+
+@pytest.fixture
+def two_series(cloud: Any, metric: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Queries m1 and m2, and the four minutes they are about: m1 is 1, 2, -, 4, m2 is 10, -, 0, 40."""
+    end = this_minute()
+    other = {**metric, "MetricName": "Other"}
+    for minutes, first, second in ((4, 1.0, 10.0), (3, 2.0, None), (2, None, 0.0), (1, 4.0, 40.0)):
+        for wanted, value in ((metric, first), (other, second)):
+            if value is not None:
+                put(cloud, wanted, end - minutes * MINUTE, Value=value)
+    queries = [query("Sum", metric, query_id="m1"), query("Sum", other, query_id="m2")]
+    span = {"StartTime": end - 4 * MINUTE, "EndTime": end, "ScanBy": "TimestampAscending"}
+    return [{**item, "ReturnData": False} for item in queries], span
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # A minute that either series lacks is not in the result.
+        ("m1 + m2", {4: 11, 1: 44}),
+        ("m2 / m1 - 1", {4: 9, 1: 9}),
+        ("-m1 * (2 + 3)", {4: -5, 3: -10, 1: -20}),
+        # Nothing can be divided by zero: that minute is missing.
+        ("100 / m2", {4: 10, 1: 2.5}),
+        ("FILL(m1, 0)", {4: 1, 3: 2, 2: 0, 1: 4}),
+        ("FILL(m1, REPEAT)", {4: 1, 3: 2, 2: 2, 1: 4}),
+        ("FILL(m1, LINEAR)", {4: 1, 3: 2, 2: 3, 1: 4}),
+        ("IF(m1 > 1, m1, 0)", {4: 0, 3: 2, 1: 4}),
+        ("IF(m1 >= 2 AND m1 < 4, m1)", {3: 2}),
+        # Over an array a function is taken at each timestamp, of the series that have a value there.
+        ("SUM(METRICS())", {4: 11, 3: 2, 2: 0, 1: 44}),
+        ("MAX([m1, m2])", {4: 10, 3: 2, 2: 0, 1: 40}),
+        ('AVG(METRICS("m1"))', {4: 1, 3: 2, 1: 4}),
+        # Of one series it is a number.
+        ("m1 - MIN(m1)", {4: 0, 3: 1, 1: 3}),
+        ("m1 / PERIOD(m1)", {4: 1 / 60, 3: 2 / 60, 1: 4 / 60}),
+    ],
+)
+def test_metric_math(cloud: Any, two_series: Any, text: str, expected: dict[int, float]) -> None:
+    queries, span = two_series
+    answer = cloud.cloudwatch.get_metric_data(MetricDataQueries=[expression(text), *queries], **span)
+    # ReturnData=False hides what the expression is made of.
+    (result,) = answer["MetricDataResults"]
+    found = dict(zip(result["Timestamps"], result["Values"], strict=True))
+    assert found == pytest.approx({span["EndTime"] - minutes * MINUTE: value for minutes, value in expected.items()})
+    assert list(found) == sorted(found)
+    assert (result["Id"], result["Label"], result["StatusCode"]) == ("e", "e", "Complete")
+
+
+def test_expressions_may_refer_to_expressions_and_give_arrays(cloud: Any, two_series: Any) -> None:
+    queries, span = two_series
+    asked = [expression("e1 * 2", "e2"), expression("m1 + 1", "e1", ReturnData=False, Label="one more")]
+    asked += [expression("METRICS() * 2", "all", Label="twice"), *queries]
+    results = cloud.cloudwatch.get_metric_data(MetricDataQueries=asked, **span)["MetricDataResults"]
+    assert [(result["Id"], result["Values"]) for result in results] == [
+        ("e2", [4, 6, 10]),
+        ("all", [2, 4, 8]),
+        ("all", [20, 0, 80]),
+    ]
+    assert [result["Label"] for result in results] == ["e2", "twice Latency", "twice Other"]
+
+
+def test_expressions_come_in_pages_too(cloud: Any, two_series: Any) -> None:
+    queries, span = two_series
+    pages = cloud.cloudwatch.get_paginator("get_metric_data").paginate(
+        MetricDataQueries=[expression("FILL(m1, 9)"), expression("m2 + 0", "f"), *queries], MaxDatapoints=3, **span
+    )
+    found = [[(item["Id"], item["Values"], item["StatusCode"]) for item in page["MetricDataResults"]] for page in pages]
+    assert found == [
+        [("e", [1, 2, 9], "PartialData"), ("f", [], "PartialData")],
+        [("e", [4], "Complete"), ("f", [10, 0], "PartialData")],
+        [("f", [40], "Complete")],
+    ]
+
+
+def test_percentile_rank_and_trimmed_statistics_are_numpys(cloud: Any, metric: dict[str, Any]) -> None:
+    values = np.random.default_rng(4).lognormal(3, 1, 500)
+    at = this_minute() - MINUTE
+    for chunk in np.split(values, 5):
+        put(cloud, metric, at, Values=chunk.tolist())
+    low, high = np.percentile(values, [10, 90])
+    middle = values[(values > low) & (values <= high)]
+    expected = {
+        "PR(:20)": 100 * np.mean(values <= 20),
+        "PR(10:20)": 100 * np.mean((values > 10) & (values <= 20)),
+        "PR(10:)": 100 * np.mean(values > 10),
+        "TM(10%:90%)": middle.mean(),
+        "tm90": values[values <= high].mean(),
+        "TM(10:20)": values[(values > 10) & (values <= 20)].mean(),
+        "TC(10%:90%)": len(middle),
+        "TS(:90%)": values[values <= high].sum(),
+    }
+    queries = [query(stat, metric, query_id=f"q{n}") for n, stat in enumerate(expected)]
+    answer = cloud.cloudwatch.get_metric_data(MetricDataQueries=queries, StartTime=at, EndTime=at + MINUTE)
+    found = [result["Values"][0] for result in answer["MetricDataResults"]]
+    assert found == pytest.approx([float(value) for value in expected.values()], rel=1e-12)
+
+
+def test_the_lower_bound_is_exclusive_and_the_upper_one_inclusive(cloud: Any, metric: dict[str, Any]) -> None:
+    at = this_minute() - MINUTE
+    put(cloud, metric, at, Values=[1.0, 2.0, 3.0, 4.0, 5.0], Counts=[1, 1, 2, 1, 5])
+    expected = {"PR(2:4)": 30, "PR(:4)": 50, "TM(2:4)": 10 / 3, "TC(2:4)": 3, "TS(2:)": 35, "TC(8:9)": 0}
+    queries = [query(stat, metric, query_id=f"q{n}") for n, stat in enumerate([*expected, "TM(8:9)"])]
+    answer = cloud.cloudwatch.get_metric_data(MetricDataQueries=queries, StartTime=at, EndTime=at + MINUTE)
+    found = [result["Values"] for result in answer["MetricDataResults"]]
+    # There is no mean of nothing.
+    assert found == [*([pytest.approx(value)] for value in expected.values()), []]
+
+
+@pytest.mark.parametrize(
+    ("days", "period", "accepted"),
+    [
+        (0, 1, True),
+        (0, 7, False),
+        (14, 60, True),
+        (16, 60, False),
+        (16, 300, True),
+        (62, 300, True),
+        (64, 300, False),
+        (64, 3600, True),
+    ],
+)
+def test_old_data_is_kept_in_long_periods_only(
+    cloud: Any, metric: dict[str, Any], days: int, period: int, accepted: bool
+) -> None:
+    start = this_minute() - dt.timedelta(days=days, minutes=5)
+    ask = {"MetricDataQueries": [query("Sum", metric, period)], "StartTime": start, "EndTime": start + 60 * MINUTE}
+    if accepted:
+        assert cloud.cloudwatch.get_metric_data(**ask)["MetricDataResults"][0]["StatusCode"] == "Complete"
+        return
+    with pytest.raises(ClientError, match="multiple of"):
+        cloud.cloudwatch.get_metric_data(**ask)
+
+
+def test_list_metrics(cloud: Any, metric: dict[str, Any]) -> None:
+    now = this_minute()
+    endpoint, variant = metric["Dimensions"]
+    other = {**metric, "MetricName": "Other", "Dimensions": [{"Name": "EndpointName", "Value": "f"}]}
+    plain = {**metric, "MetricName": "Plain", "Dimensions": []}
+    put(cloud, metric, now, "Count", Value=1.0)
+    put(cloud, metric, now, "Seconds", Value=1.0)
+    put(cloud, other, now - dt.timedelta(hours=4), Value=1.0)
+    put(cloud, plain, now, StatisticValues={"SampleCount": 1, "Sum": 1, "Minimum": 1, "Maximum": 1})
+
+    def names(**filters: Any) -> list[str]:
+        answer = cloud.cloudwatch.list_metrics(Namespace=metric["Namespace"], **filters)
+        assert all(item["Namespace"] == metric["Namespace"] for item in answer["Metrics"])
+        return sorted(item["MetricName"] for item in answer["Metrics"])
+
+    # One metric, whatever its units.
+    assert names() == ["Latency", "Other", "Plain"]
+    assert names(MetricName="Other") == ["Other"]
+    assert names(Dimensions=[{"Name": "EndpointName"}]) == ["Latency", "Other"]
+    assert names(Dimensions=[{"Name": "EndpointName"}, variant]) == ["Latency"]
+    assert names(Dimensions=[{**endpoint, "Value": "f"}]) == ["Other"]
+    assert names(Dimensions=[{"Name": "VariantName", "Value": "x"}]) == []
+    assert names(RecentlyActive="PT3H") == ["Latency", "Plain"]
+    (found,) = cloud.cloudwatch.list_metrics(Namespace=metric["Namespace"], MetricName="Latency")["Metrics"]
+    assert sorted(found["Dimensions"], key=lambda item: item["Name"]) == metric["Dimensions"]
+    with pytest.raises(ClientError) as caught:
+        cloud.cloudwatch.list_metrics(NextToken="no token")
+    assert caught.value.response["Error"]["Code"] == "InvalidNextToken"
+
+
+def test_list_metrics_in_pages_of_500(cloud: Any, unique: Any) -> None:
+    namespace = unique("Many")
+    for start in range(0, 1200, 200):
+        data = [{"MetricName": f"m{n}", "Value": 1.0} for n in range(start, start + 200)]
+        cloud.cloudwatch.put_metric_data(Namespace=namespace, MetricData=data)
+    pages = list(cloud.cloudwatch.get_paginator("list_metrics").paginate(Namespace=namespace))
+    assert [len(page["Metrics"]) for page in pages] == [500, 500, 200]
+    assert {item["MetricName"] for page in pages for item in page["Metrics"]} == {f"m{n}" for n in range(1200)}
 
 
 def test_a_refused_put_stores_nothing(cloud: Any, metric: dict[str, Any]) -> None:
