@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
-from collections.abc import Callable
 from typing import Any
 
 from shadow_provider.local.cloudwatch import CloudWatch
 from shadow_provider.local.cloudwatch_query import answer_query
+from shadow_provider.local.control_api import ControlApi
 from shadow_provider.local.control_plane import ControlPlane
 from shadow_provider.local.errors import AwsError, internal_failure, unknown_operation
 from shadow_provider.local.moto_bridge import MotoBridge
@@ -27,11 +26,11 @@ from shadow_provider.local.protocol import (
     read_body,
     send_response,
 )
+from shadow_provider.local.recognition import INVOCATIONS
 from shadow_provider.local.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
-_INVOCATIONS = re.compile(r"/endpoints/([^/]+)/invocations")
 _CREDENTIAL_SCOPE = re.compile(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request")
 _SAGEMAKER, _CLOUDWATCH = "SageMaker.", "GraniteServiceVersion20100801."
 
@@ -44,7 +43,7 @@ class LocalApp:
         runtime: SageMaker runtime.
         cloudwatch: CloudWatch.
         moto: Everything else.
-        status: What GET /_local/status answers.
+        control: The local AWS's own API.
     """
 
     def __init__(
@@ -53,13 +52,13 @@ class LocalApp:
         runtime: Runtime,
         cloudwatch: CloudWatch,
         moto: MotoBridge,
-        status: Callable[[], dict[str, Any]],
+        control: ControlApi,
     ) -> None:
         self._control_plane = control_plane
         self._runtime = runtime
         self._cloudwatch = cloudwatch
         self._moto = moto
-        self._status = status
+        self._control = control
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one HTTP request."""
@@ -81,7 +80,7 @@ class LocalApp:
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         raw_path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
-        invocation = _INVOCATIONS.fullmatch(raw_path)
+        invocation = INVOCATIONS.fullmatch(raw_path)
         if invocation is not None and scope["method"] == "POST":
             await self._runtime.invoke(invocation[1], scope, receive, send)
             return
@@ -92,7 +91,8 @@ class LocalApp:
             request = Request(scope["method"], raw_path, headers, await read_body(receive))
             await send_response(send, self._ours(request, target))
         elif raw_path.startswith("/_local/") and service is None:
-            await send_response(send, self._local(raw_path))
+            request = Request(scope["method"], raw_path, headers, await read_body(receive))
+            await send_response(send, self._control.answer(request, scope["query_string"].decode("latin-1")))
         elif raw_path.startswith("/moto-api"):
             # moto's own switchboard: a reset there would pull S3 from under the endpoints.
             await send_response(send, error_response(unknown_operation(raw_path)))
@@ -111,11 +111,3 @@ class LocalApp:
             raise unknown_operation(f"{request.method} {request.path}")
         except AwsError as error:
             return error_response(error, kind)
-
-    def _local(self, path: str) -> Response:
-        match path:
-            case "/_local/health":
-                return Response(200, b'{"status": "ok"}', "application/json")
-            case "/_local/status":
-                return Response(200, json.dumps(self._status(), indent=2).encode(), "application/json")
-        return error_response(AwsError("ResourceNotFound", f"There is no {path}.", 404), "application/json")

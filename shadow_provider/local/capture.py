@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import logging
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from shadow_provider.local.fault_board import FaultBoard
 from shadow_provider.local.invocation import CUSTOM_ATTRIBUTES, Invocation, Outcome
 from shadow_provider.local.moto_bridge import LocalS3, S3MissingError
 from shadow_provider.local.settings import LocalSettings
@@ -84,12 +86,22 @@ class CaptureWriter:
         s3: The local S3.
         settings: Flush interval and the answers to what AWS leaves open.
         rng: Decides which invocations are captured.
+        board: The faults.
     """
 
     def __init__(
-        self, plan: CapturePlan, endpoint: str, variant: str, s3: LocalS3, settings: LocalSettings, rng: random.Random
+        self,
+        plan: CapturePlan,
+        endpoint: str,
+        variant: str,
+        s3: LocalS3,
+        settings: LocalSettings,
+        rng: random.Random,
+        board: FaultBoard | None = None,
     ) -> None:
         self._plan = plan
+        self._endpoint, self._variant = endpoint, variant
+        self._board = board or FaultBoard()
         self._folder = "/".join(part for part in (plan.prefix, endpoint, variant) if part)
         self._s3 = s3
         self._settings = settings
@@ -131,11 +143,29 @@ class CaptureWriter:
         opened = datetime.fromtimestamp(self._opened, UTC)
         name = f"{opened:%M-%S}-{opened.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
         key = f"{self._folder}/{opened:%Y/%m/%d/%H}/{name}"
+        if self._board.capture:
+            self._write_faulty(key, content, count)
+        else:
+            self._write(key, content, count)
+
+    def _write(self, key: str, content: bytes, count: int) -> None:
         try:
             self._s3.write(self._plan.bucket, key, content, self._plan.kms_key_id)
         except S3MissingError:
             self.lost += count
             logger.warning("%d captured records lost: no bucket %s", count, self._plan.bucket)
+
+    def _write_faulty(self, key: str, content: bytes, count: int) -> None:
+        late = 0.0
+        for fault in self._board.for_capture(self._endpoint, self._variant, "truncated", "late"):
+            late += fault.seconds or 0.0
+            if fault.kind == "truncated":
+                last = content.rfind(b"\n", 0, -1) + 1
+                content = content[: (last + len(content)) // 2]
+        if late:
+            asyncio.get_running_loop().call_later(late, self._write, key, content, count)
+        else:
+            self._write(key, content, count)
 
     def _data(self, invocation: Invocation, outcome: Outcome) -> dict[str, Any]:
         if not outcome.ok and self._settings.capture_failed_invocations == "none":
@@ -158,5 +188,11 @@ class CaptureWriter:
             self.flush()  # an object belongs to the hour it was opened in
         if not self._lines:
             self._opened = now
-        self._lines.append(json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n")
+        line = json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n"
+        self._lines += [line] if not self._board.capture else self._faulty_lines(line)
         self.captured += 1
+
+    def _faulty_lines(self, line: str) -> list[str]:
+        faults = self._board.for_capture(self._endpoint, self._variant, "missing", "duplicated")
+        kinds = {fault.kind for fault in faults}
+        return [] if "missing" in kinds else [line] * (2 if "duplicated" in kinds else 1)

@@ -15,12 +15,15 @@ from typing import Any
 
 from shadow_provider.local import model_data
 from shadow_provider.local.capture import CapturePlan, CaptureWriter
+from shadow_provider.local.fault_board import FaultBoard
 from shadow_provider.local.fleet import Fleet, ProcessSpec, UnhealthyError, start_all
 from shadow_provider.local.metric_store import MetricStore
 from shadow_provider.local.mirror import Mirror, mirrored_share
 from shadow_provider.local.moto_bridge import LocalS3
 from shadow_provider.local.settings import LocalSettings
-from shadow_provider.local.variant import Variant, VariantCounters, VariantMetrics
+from shadow_provider.local.variant import Variant, VariantCounters
+from shadow_provider.local.variant_faults import VariantFaults
+from shadow_provider.local.variant_metrics import VariantMetrics
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +44,7 @@ class Machinery:
         log_dir: Logs of the model processes.
         socket_dir: Their sockets.
         numbers: Numbers the processes.
+        faults: What is to go wrong.
     """
 
     settings: LocalSettings
@@ -50,6 +54,7 @@ class Machinery:
     log_dir: Path
     socket_dir: Path
     numbers: itertools.count[int]
+    faults: FaultBoard
 
 
 @dataclass(frozen=True)
@@ -193,6 +198,7 @@ class Deployment:
         nice: int,
     ) -> Variant:
         machinery, settings = self._machinery, self._machinery.settings
+        faults = VariantFaults(machinery.faults, self._endpoint, plan.name)
         spec = ProcessSpec(
             label=f"{self._endpoint}/{plan.name}",
             model_dir=self._directory / plan.name,
@@ -203,23 +209,27 @@ class Deployment:
             startup_timeout=float(
                 plan.definition.get("ContainerStartupHealthCheckTimeoutInSeconds", settings.startup_timeout)
             ),
+            faults=faults,
         )
         writer = None
         if capture is not None:
             seed = settings.seed
             name = None if seed is None else f"{seed}/{self._endpoint}/{plan.name}/capture"
             rng = random.Random(name)  # noqa: S311 - sampling, not secrecy
-            writer = CaptureWriter(capture, self._endpoint, plan.name, machinery.s3, settings, rng)
+            writer = CaptureWriter(capture, self._endpoint, plan.name, machinery.s3, settings, rng, faults.board)
         return Variant(
             definition=plan.definition,
             image=plan.container.get("Image", ""),
             weight=plan.weight,
             count=plan.count,
             fleet=Fleet(spec, machinery.numbers),
-            metrics=VariantMetrics(machinery.metrics, self._endpoint, plan.name, settings.metric_resolution),
+            metrics=VariantMetrics(
+                machinery.metrics, self._endpoint, plan.name, settings.metric_resolution, faults.board
+            ),
             counters=counters(plan.name),
             capture=writer,
             invocation_timeout=settings.invocation_timeout,
+            faults=faults,
         )
 
     async def _start(self, variant: Variant, plan: VariantPlan) -> None:

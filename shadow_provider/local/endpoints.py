@@ -12,23 +12,28 @@ from typing import Any
 
 from shadow_provider.local.deployment import Deployment, DeploymentError, Machinery, VariantPlan
 from shadow_provider.local.errors import ValidationException, already_exists, in_progress, not_found
+from shadow_provider.local.faults import EndpointFault
 from shadow_provider.local.variant import Variant, VariantCounters
 
 logger = logging.getLogger(__name__)
 
 
 class EndpointStatus(StrEnum):
-    """The states an endpoint can have here; AWS has more."""
+    """The states an endpoint can have here; AWS has more. The last two come about by faults only."""
 
     CREATING = "Creating"
     IN_SERVICE = "InService"
     UPDATING = "Updating"
     FAILED = "Failed"
     DELETING = "Deleting"
+    UPDATE_ROLLBACK_FAILED = "UpdateRollbackFailed"
+    OUT_OF_SERVICE = "OutOfService"
 
 
 # Any change is refused meanwhile.
 IN_PROGRESS = frozenset({EndpointStatus.CREATING, EndpointStatus.UPDATING, EndpointStatus.DELETING})
+# AWS's remedy for a failed rollback is another update.
+_CHANGEABLE = frozenset({EndpointStatus.IN_SERVICE, EndpointStatus.UPDATE_ROLLBACK_FAILED})
 
 
 @dataclass
@@ -122,7 +127,7 @@ class Endpoints:
         """
         if endpoint.status in IN_PROGRESS:
             raise in_progress(endpoint.arn)
-        if endpoint.status is not EndpointStatus.IN_SERVICE:
+        if endpoint.status not in _CHANGEABLE:
             raise ValidationException(
                 f'Cannot update endpoint "{endpoint.arn}" in status {endpoint.status}; it can only be deleted.'
             )
@@ -175,11 +180,20 @@ class Endpoints:
     ) -> None:
         endpoint.modified = endpoint.pending_since = time.time()
         endpoint.pending = Deployment(endpoint.name, config, production, shadows, endpoint.counters_of, self._machinery)
-        self._run(self._deploy(endpoint, endpoint.pending))
+        board = self._machinery.faults
+        fault = board.for_change(endpoint.name, update=endpoint.live is not None) if board.endpoint else None
+        self._run(self._deploy(endpoint, endpoint.pending, fault))
 
-    async def _deploy(self, endpoint: Endpoint, new: Deployment) -> None:
+    async def _deploy(self, endpoint: Endpoint, new: Deployment, fault: EndpointFault | None) -> None:
         try:
-            await new.start()
+            if fault is not None and fault.kind == "capacity":
+                await asyncio.sleep(self._machinery.settings.provisioning_seconds)
+            else:
+                await new.start()
+            if fault is not None:
+                await new.stop()
+                await self._end_faulty(endpoint, fault)
+                return
         except Exception as error:
             if not isinstance(error, DeploymentError):
                 logger.exception("%s: the deployment failed unexpectedly", endpoint.name)
@@ -197,6 +211,19 @@ class Endpoints:
             endpoint.failure_reason, endpoint.status = None, EndpointStatus.IN_SERVICE
             logger.info("%s is InService with %s", endpoint.name, endpoint.config_name)
         endpoint.pending, endpoint.modified = None, time.time()
+
+    async def _end_faulty(self, endpoint: Endpoint, fault: EndpointFault) -> None:
+        status = EndpointStatus.FAILED if endpoint.live is None else EndpointStatus.IN_SERVICE
+        if fault.kind == "rollback_failed":
+            status = EndpointStatus.UPDATE_ROLLBACK_FAILED
+        elif fault.kind == "out_of_service":
+            status = EndpointStatus.OUT_OF_SERVICE
+            live, endpoint.live = endpoint.live, None
+            if live is not None:
+                await self._retire(endpoint, live)
+        endpoint.failure_reason, endpoint.status = fault.failure_reason, status
+        endpoint.pending, endpoint.modified = None, time.time()
+        logger.warning("%s is %s by a fault: %s", endpoint.name, status, fault.failure_reason or "no reason given")
 
     async def _delete(self, endpoint: Endpoint) -> None:
         live, endpoint.live = endpoint.live, None

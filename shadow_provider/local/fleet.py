@@ -16,6 +16,7 @@ from typing import Any
 
 import shadow_provider
 from shadow_provider.local.http_client import ConnectionPool, ContainerResponse, ContainerUnreachableError
+from shadow_provider.local.variant_faults import VariantFaults
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class ProcessSpec:
         socket_dir: A short path, private to the server.
         nice: Niceness.
         startup_timeout: Seconds until /ping must have answered 200.
+        faults: What is to go wrong with the variant.
     """
 
     label: str
@@ -51,6 +53,7 @@ class ProcessSpec:
     socket_dir: Path
     nice: int
     startup_timeout: float
+    faults: VariantFaults
 
 
 class Instance:
@@ -109,6 +112,12 @@ class Instance:
         finally:
             self.in_flight -= 1
 
+    def signal(self, number: int) -> None:
+        """Sends a signal to the process and what it started; for faults, nothing else does that to a healthy one."""
+        if self.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+
     async def _launch(self) -> None:
         self._socket.unlink(missing_ok=True)
         arguments = ["--socket", str(self._socket), "--model-dir", str(self._spec.model_dir)]
@@ -143,6 +152,8 @@ class Instance:
         raise UnhealthyError(cause)
 
     async def _ping(self) -> bool:
+        if self._spec.faults.fail_ping():
+            return False
         try:
             return (await self._pool.request("GET", "/ping", [], b"", PING_TIMEOUT)).status == 200
         except (ContainerUnreachableError, TimeoutError):
@@ -165,8 +176,8 @@ class Instance:
         if process is None or process.returncode is not None:
             return
         for number in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
+            self.signal(number)
+            self.signal(signal.SIGCONT)  # one that a fault stopped could not even end
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), _STOP_TIMEOUT)
                 return

@@ -10,11 +10,15 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from shadow_provider.local.calls import Call
+from shadow_provider.local.control_client import ControlClient, Faults, SetFault
+from shadow_provider.local.faults import Fault
 from shadow_provider.local.fleet import child_environment
 from shadow_provider.local.settings import ACCESS_KEY, SECRET_KEY, LocalAddress, LocalSettings
 
@@ -146,6 +150,32 @@ class LocalAWS:
 
     def status(self) -> dict[str, Any]:
         """What GET /_local/status answers: endpoints, variants, processes, counters."""
-        with urllib.request.urlopen(f"{self.endpoint_url}/_local/status", timeout=30) as answer:  # noqa: S310
-            found: dict[str, Any] = json.load(answer)
-        return found
+        return ControlClient(self.endpoint_url).send("GET", "status")
+
+    @property
+    def faults(self) -> Faults:
+        """The faults it has; see docs/local-aws.md."""
+        return Faults(ControlClient(self.endpoint_url))
+
+    @contextmanager
+    def fault(self, fault: Fault) -> Iterator[SetFault]:
+        """Has a fault while the with block lasts."""
+        made = self.faults.add(fault)
+        try:
+            yield made
+        finally:
+            made.remove()
+
+    def calls(self, operation: str = "*", resource: str = "*", since: int = 0) -> list[Call]:
+        """The AWS calls it received, oldest first, as far as the log still has them.
+
+        Args:
+            operation: Pattern of the operation's name.
+            resource: Pattern of a name that the call mentions.
+            since: Only calls with a higher sequence number.
+        """
+        return ControlClient(self.endpoint_url).calls(operation=operation, resource=resource, since=since)
+
+    def clear_calls(self) -> None:
+        """Empties the call log."""
+        ControlClient(self.endpoint_url).send("DELETE", "calls")

@@ -18,11 +18,15 @@ from typing import Any
 import uvicorn
 
 from shadow_provider.local.app import LocalApp
+from shadow_provider.local.calls import CallLog
 from shadow_provider.local.cloudwatch import CloudWatch
+from shadow_provider.local.control_api import ControlApi
 from shadow_provider.local.control_plane import ControlPlane
 from shadow_provider.local.deployment import Machinery
 from shadow_provider.local.describe import endpoint_status
 from shadow_provider.local.endpoints import Endpoints
+from shadow_provider.local.fault_board import FaultBoard
+from shadow_provider.local.front import Front, ResettableProtocol
 from shadow_provider.local.metric_store import MetricStore
 from shadow_provider.local.moto_bridge import MotoBridge
 from shadow_provider.local.runtime import Runtime
@@ -73,6 +77,7 @@ async def _serve(
     async with _application(settings) as app:
         config = uvicorn.Config(
             app,
+            http=ResettableProtocol,
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -107,7 +112,7 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def _application(settings: LocalSettings) -> AsyncIterator[LocalApp]:
+async def _application(settings: LocalSettings) -> AsyncIterator[Front]:
     with contextlib.ExitStack() as stack:
         work_dir = settings.work_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="local-aws-")))
         for name in ("models", "logs"):
@@ -117,9 +122,9 @@ async def _application(settings: LocalSettings) -> AsyncIterator[LocalApp]:
         moto = MotoBridge(settings.account_id)
         stack.callback(moto.close)
         store = MetricStore()
-        endpoints = Endpoints(
-            Machinery(settings, moto.s3, store, work_dir / "models", work_dir / "logs", socket_dir, itertools.count(1))
-        )
+        board, log = FaultBoard(settings.seed), CallLog(settings.call_log_size)
+        directories = (work_dir / "models", work_dir / "logs", socket_dir)
+        endpoints = Endpoints(Machinery(settings, moto.s3, store, *directories, itertools.count(1), board))
 
         def status() -> dict[str, Any]:
             return {
@@ -132,7 +137,9 @@ async def _application(settings: LocalSettings) -> AsyncIterator[LocalApp]:
 
         control_plane = ControlPlane(settings, endpoints, moto.s3)
         try:
-            yield LocalApp(control_plane, Runtime(settings, endpoints), CloudWatch(store), moto, status)
+            control = ControlApi(status, board, log)
+            app = LocalApp(control_plane, Runtime(settings, endpoints), CloudWatch(store), moto, control)
+            yield Front(app, board, log)
         finally:
             await endpoints.close()
 

@@ -40,7 +40,9 @@ class LocalSettings(BaseModel):
         mirror_queue_size: Copies on their way to one shadow variant before further ones are dropped (and counted).
         shadow_nice: Niceness of shadow processes, so that mirroring does not cost the caller CPU time on this machine.
         metric_resolution: Timestamps of endpoint metrics are rounded down to this. AWS: 60 s.
-        seed: Seed of mirror sampling, capture sampling and the choice of variant; None draws a fresh one.
+        call_log_size: Calls that the call log keeps; older ones are forgotten.
+        seed: Seed of mirror sampling, capture sampling, the choice of variant and the probabilities of faults; None
+            draws a fresh one.
         work_dir: Where model data and model logs are kept while running; None makes a temporary directory.
     """
 
@@ -63,6 +65,7 @@ class LocalSettings(BaseModel):
     mirror_queue_size: int = Field(default=256, ge=1)
     shadow_nice: int = Field(default=15, ge=0, le=19)
     metric_resolution: int = Field(default=60, ge=1)
+    call_log_size: int = Field(default=10_000, ge=1)
     seed: int | None = None
     work_dir: Path | None = None
 

@@ -10,9 +10,8 @@ from shadow_provider.local.capture import CaptureWriter
 from shadow_provider.local.fleet import Fleet
 from shadow_provider.local.http_client import ContainerUnreachableError
 from shadow_provider.local.invocation import Invocation, Outcome
-from shadow_provider.local.metric_store import MetricStore, Series, SeriesKey
-
-NAMESPACE = "AWS/SageMaker"
+from shadow_provider.local.variant_faults import VariantFaults
+from shadow_provider.local.variant_metrics import VariantMetrics
 
 
 @dataclass
@@ -33,45 +32,6 @@ class VariantCounters:
     dropped: int = 0
 
 
-class VariantMetrics:
-    """The variant's metrics in the namespace AWS/SageMaker, dimensions EndpointName and VariantName.
-
-    Args:
-        store: Where they go.
-        endpoint: Name of the endpoint.
-        variant: Name of the variant.
-        resolution: Seconds to which timestamps are rounded down.
-    """
-
-    def __init__(self, store: MetricStore, endpoint: str, variant: str, resolution: int) -> None:
-        self._resolution = resolution
-        dimensions = (("EndpointName", endpoint), ("VariantName", variant))
-
-        def series(name: str, unit: str = "None") -> Series:
-            return store.series(SeriesKey(NAMESPACE, name, dimensions, unit))
-
-        self._invocations = series("Invocations")
-        self._per_instance = series("InvocationsPerInstance")
-        self._client_errors = series("Invocation4XXErrors")
-        self._server_errors = series("Invocation5XXErrors")
-        self._model_errors = series("InvocationModelErrors")
-        self._model_latency = series("ModelLatency", "Microseconds")
-        self._overhead_latency = series("OverheadLatency", "Microseconds")
-
-    def publish(self, outcome: Outcome, overhead_seconds: float, instances: int) -> None:
-        """Adds one invocation; InvocationsPerInstance is its share of an instance, to be summed."""
-        now = time.time()
-        at = now - now % self._resolution
-        status = outcome.status
-        self._invocations.add(at, 1.0)
-        self._per_instance.add(at, 1.0 / max(1, instances))
-        self._client_errors.add(at, 1.0 if 400 <= status <= 499 else 0.0)
-        self._server_errors.add(at, 1.0 if status == 0 or status >= 500 else 0.0)
-        self._model_errors.add(at, 0.0 if outcome.ok else 1.0)
-        self._model_latency.add(at, outcome.model_seconds * 1e6)
-        self._overhead_latency.add(at, max(0.0, overhead_seconds) * 1e6)
-
-
 @dataclass
 class Variant:
     """A variant that serves.
@@ -86,6 +46,7 @@ class Variant:
         counters: The endpoint's counters of this variant name.
         capture: Its capture writer, if the configuration captures.
         invocation_timeout: Seconds the model may take.
+        faults: What is to go wrong with it.
     """
 
     definition: dict[str, Any]
@@ -97,6 +58,7 @@ class Variant:
     counters: VariantCounters
     capture: CaptureWriter | None
     invocation_timeout: float
+    faults: VariantFaults
 
     @property
     def name(self) -> str:
@@ -109,7 +71,10 @@ class Variant:
         started = time.perf_counter()
         response, cause = None, ""
         try:
-            response = await instance.invoke(invocation.container_headers, invocation.body, self.invocation_timeout)
+            if self.faults.board.variant:
+                response = await self.faults.invoke(instance, invocation, self.invocation_timeout)
+            else:
+                response = await instance.invoke(invocation.container_headers, invocation.body, self.invocation_timeout)
         except TimeoutError:
             cause = (
                 "Your invocation timed out while waiting for a response from container primary. "

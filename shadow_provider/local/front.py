@@ -1,0 +1,222 @@
+"""What every AWS call passes first: the call log, and the API faults that are set."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import struct
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from xml.sax.saxutils import escape
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from shadow_provider.local.calls import CallLog
+from shadow_provider.local.errors import AwsError
+from shadow_provider.local.fault_board import Armed, FaultBoard
+from shadow_provider.local.faults import ApiFault
+from shadow_provider.local.protocol import (
+    JSON_1_0,
+    JSON_1_1,
+    Receive,
+    Response,
+    Scope,
+    Send,
+    error_response,
+    headers_of,
+    read_body,
+    send_response,
+)
+from shadow_provider.local.recognition import Asked, names_in_body, recognise
+
+_App = Callable[[Scope, Receive, Send], Awaitable[None]]
+_Message = MutableMapping[str, Any]
+_RESET = "shadow_provider.reset"
+_CODE = re.compile(rb'<Code>([^<]+)</Code>|"__type"\s*:\s*"([^"]+)"')
+# Code, words and status of a fault, in each protocol's manner.
+_REFUSALS = {
+    ("throttle", "json"): ("ThrottlingException", "Rate exceeded", 400),
+    ("throttle", "query"): ("Throttling", "Rate exceeded", 400),
+    ("throttle", "s3"): ("SlowDown", "Please reduce your request rate.", 503),
+    ("expired_token", "json"): ("ExpiredTokenException", "The security token included in the request is expired", 400),
+    ("expired_token", "query"): ("ExpiredToken", "The security token included in the request is expired", 403),
+    ("expired_token", "s3"): ("ExpiredToken", "The provided token has expired.", 400),
+}
+
+
+class ResettableProtocol(HttpToolsProtocol):
+    """uvicorn's connection; the app may reset it. ASGI has no message for ending a connection without an answer."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Puts the way to reset the connection into the scope of each of its requests."""
+        super().connection_made(transport)
+        app = self.app
+
+        def with_reset(scope: Any, receive: Any, send: Any) -> Any:
+            scope[_RESET] = lambda: _reset(transport)
+            return app(scope, receive, send)
+
+        self.app = with_reset
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    # Without lingering the kernel sends RST instead of an orderly end.
+    connection = transport.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+class Front:
+    """Logs the calls of an app, and lets those go wrong that a fault is set for.
+
+    Args:
+        app: What answers.
+        board: The faults.
+        log: The log.
+    """
+
+    def __init__(self, app: _App, board: FaultBoard, log: CallLog) -> None:
+        self._app = app
+        self._board = board
+        self._log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one HTTP request."""
+        if scope["type"] != "http" or scope["path"].startswith("/_local/"):
+            await self._app(scope, receive, send)
+            return
+        received = time.time()
+        headers = headers_of(scope)
+        body = b""
+        if names_in_body(headers):
+            body = await read_body(receive)
+            receive = _replayed(body, receive)
+        raw_path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
+        asked = recognise(scope["method"], raw_path, scope["query_string"].decode("latin-1"), headers, body)
+        if self._board.api:
+            faults = self._board.for_call(asked)
+            if faults:
+                await self._faulty(faults, asked, received, scope, receive, send)
+                return
+
+        def log(status: int, code: str | None) -> None:
+            self._log.add(asked, received, status, code, effect=status < 400)
+
+        await self._app(scope, receive, _Logged(send, log))
+
+    async def _faulty(
+        self,
+        faults: list[Armed[ApiFault]],
+        asked: Asked,
+        received: float,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        ids = tuple(armed.id for armed in faults)
+        await asyncio.sleep(sum(armed.fault.seconds or 0.0 for armed in faults))
+        fault = faults[-1].fault
+
+        def log(status: int, code: str | None) -> None:
+            told = None if fault.kind == "reset_after" else status
+            self._log.add(asked, received, told, code, effect=status < 400, faults=ids)
+
+        match fault.kind:
+            case "delay":
+                await self._app(scope, receive, _Logged(send, log))
+            case "reset_before":
+                self._log.add(asked, received, None, None, effect=False, faults=ids)
+                await _cut(scope, receive)
+            case "reset_after":
+                await self._app(scope, receive, _Logged(_nowhere, log))
+                await _cut(scope, receive)
+            case _:
+                # A body left unread would be taken for the connection's next request.
+                while (await receive()).get("more_body"):
+                    pass
+                error = _refusal(fault, asked)
+                self._log.add(asked, received, error.status, error.code, effect=False, faults=ids)
+                await send_response(send, _encode(error, asked))
+
+
+class _Logged:
+    """A `send` that tells of the answer before anything of it leaves: who has the answer finds its call in the log.
+
+    moto's errors have their code in the body only; they are held back until it is known.
+    """
+
+    def __init__(self, send: Send, log: Callable[[int, str | None], None]) -> None:
+        self._send = send
+        self._log = log
+        self._held: list[_Message] = []
+
+    async def __call__(self, message: _Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = dict(message.get("headers", ()))
+            code = headers.get(b"x-amzn-errortype")
+            if message["status"] >= 400 and code is None:
+                self._held.append(message)
+                return
+            self._log(message["status"], None if code is None else code.decode("latin-1"))
+        elif self._held:
+            self._held.append(message)
+            if not message.get("more_body"):
+                await self._release()
+            return
+        await self._send(message)
+
+    async def _release(self) -> None:
+        held, self._held = self._held, []
+        found = _CODE.search(b"".join(message.get("body", b"") for message in held))
+        code = None if found is None else (found[1] or found[2]).decode("utf-8", "replace")
+        self._log(held[0]["status"], code)
+        for message in held:
+            await self._send(message)
+
+
+async def _nowhere(_message: _Message) -> None:
+    """Where an answer goes that the caller never gets."""
+
+
+async def _cut(scope: Scope, receive: Receive) -> None:
+    scope[_RESET]()
+    # The server takes a return before the connection is gone for a missing answer, and would send one.
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    pending = True
+
+    async def replay() -> _Message:
+        nonlocal pending
+        if not pending:
+            return await receive()
+        pending = False
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+def _refusal(fault: ApiFault, asked: Asked) -> AwsError:
+    if fault.kind == "server_error":
+        unavailable = fault.status == 503
+        internal = "InternalError" if asked.protocol == "s3" else "InternalFailure"
+        code = "ServiceUnavailable" if unavailable else internal
+        return AwsError(code, "The request processing has failed because of an unknown error.", fault.status)
+    code, message, status = _REFUSALS[fault.kind, asked.protocol]
+    return AwsError(code, message, status)
+
+
+def _encode(error: AwsError, asked: Asked) -> Response:
+    if asked.protocol == "json":
+        return error_response(error, JSON_1_0 if asked.service == "monitoring" else JSON_1_1)
+    inner = f"<Code>{error.code}</Code><Message>{escape(error.message)}</Message>"
+    if asked.protocol == "s3":
+        text = f"<Error>{inner}</Error>"
+    else:
+        side = "Sender" if error.status < 500 else "Receiver"
+        text = f"<ErrorResponse><Error><Type>{side}</Type>{inner}</Error></ErrorResponse>"
+    return Response(error.status, text.encode(), "text/xml" if asked.protocol == "query" else "application/xml")
