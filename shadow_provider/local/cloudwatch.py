@@ -1,4 +1,4 @@
-"""CloudWatch's operations on metrics, on the metric store."""
+"""CloudWatch's operations on metrics, on the metric store; those on alarms stand in cloudwatch_alarms."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from shadow_provider.local.alarms import Alarms
+from shadow_provider.local.cloudwatch_alarms import AlarmOperations
 from shadow_provider.local.cloudwatch_math_values import MathError, TimeSeries, Value
 from shadow_provider.local.cloudwatch_paging import offset, page, token_for
 from shadow_provider.local.cloudwatch_read import DAY, MetricReader, checked, dimensions_of, expression_error
 from shadow_provider.local.cloudwatch_statistics import is_percentile
 from shadow_provider.local.errors import AwsError, ValidationException, unknown_operation
 from shadow_provider.local.metric_store import Dimensions, MetricStore, SeriesKey, StatisticSet
+from shadow_provider.local.settings import LocalSettings
 from shadow_provider.local.validation import service_model, validate
 
 MAX_DATAPOINTS = 100_800
@@ -23,11 +26,17 @@ _TWO_WEEKS_BACK, _TWO_HOURS_AHEAD = 14 * DAY, 2 * 3600
 class CloudWatch:
     """The operations; requests and answers as JSON 1.0 has them, times as epoch seconds.
 
+    Attributes:
+        alarms: The alarms, for other parts of the local AWS that act on their states.
+
     Args:
         store: Where the values are, and the time of day.
+        settings: Region and account of the alarms' ARNs; the defaults if None.
     """
 
-    def __init__(self, store: MetricStore) -> None:
+    def __init__(self, store: MetricStore, settings: LocalSettings | None = None) -> None:
+        settings = settings or LocalSettings()
+        self.alarms = Alarms(store)
         self._store = store
         self._reader = MetricReader(store)
         self._operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -35,6 +44,9 @@ class CloudWatch:
             "ListMetrics": self._list_metrics,
             "GetMetricData": self._get_metric_data,
             "GetMetricStatistics": self._get_metric_statistics,
+            **AlarmOperations(
+                self.alarms, f"arn:aws:cloudwatch:{settings.region}:{settings.account_id}:alarm:"
+            ).operations,
         }
 
     def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:

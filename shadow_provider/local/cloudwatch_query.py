@@ -92,7 +92,9 @@ def _xml(shape: Shape, value: Any) -> str:
                 for key, item in value.items()
             )
         case "timestamp":
-            return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            return datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        case "boolean":
+            return "true" if value else "false"
     return escape(str(value))
 
 
