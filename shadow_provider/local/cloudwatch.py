@@ -10,7 +10,14 @@ from shadow_provider.local.alarms import Alarms
 from shadow_provider.local.cloudwatch_alarms import AlarmOperations
 from shadow_provider.local.cloudwatch_math_values import MathError, TimeSeries, Value
 from shadow_provider.local.cloudwatch_paging import offset, page, token_for
-from shadow_provider.local.cloudwatch_read import DAY, MetricReader, checked, dimensions_of, expression_error
+from shadow_provider.local.cloudwatch_read import (
+    DAY,
+    TWO_HOURS_AHEAD,
+    MetricReader,
+    checked,
+    dimensions_of,
+    expression_error,
+)
 from shadow_provider.local.cloudwatch_statistics import is_percentile
 from shadow_provider.local.errors import AwsError, ValidationException, unknown_operation
 from shadow_provider.local.metric_store import Dimensions, MetricStore, SeriesKey, StatisticSet
@@ -20,7 +27,9 @@ from shadow_provider.local.validation import service_model, validate
 MAX_DATAPOINTS = 100_800
 MAX_STATISTICS_DATAPOINTS = 1440
 METRICS_PAGE = 500
-_TWO_WEEKS_BACK, _TWO_HOURS_AHEAD = 14 * DAY, 2 * 3600
+_TWO_WEEKS_BACK = 14 * DAY
+# Values beyond this are refused, as are NaN and the infinities (documentation of MetricDatum).
+_LARGEST = 2.0**360
 
 
 class CloudWatch:
@@ -83,7 +92,7 @@ class CloudWatch:
         """Checks one datum; the returned call stores it, so that a refused request stores nothing."""
         now = self._store.now()
         timestamp = datum.get("Timestamp", now)
-        if not now - _TWO_WEEKS_BACK <= timestamp <= now + _TWO_HOURS_AHEAD:
+        if not now - _TWO_WEEKS_BACK <= timestamp <= now + TWO_HOURS_AHEAD:
             raise AwsError(
                 "InvalidParameterValue",
                 f"The parameter {path}.Timestamp must specify a time no more than two weeks in the past and no more "
@@ -101,9 +110,11 @@ class CloudWatch:
                 f"Exactly one of {path}.Value, {path}.Values and {path}.StatisticValues must be given.",
             )
         if summed is not None:
+            _check_values([summed[name] for name in ("SampleCount", "Sum", "Minimum", "Maximum")], path)
             totals = StatisticSet(timestamp, summed["SampleCount"], summed["Sum"], summed["Minimum"], summed["Maximum"])
             return lambda: self._store.series(key).sets.append(totals)
         assert values is not None
+        _check_values(values, path)
         counts = datum.get("Counts") or [1.0] * len(values)
         if len(counts) != len(values) or len(values) > 150:
             raise AwsError("InvalidParameterValue", f"{path}.Values and {path}.Counts must match and be at most 150.")
@@ -207,8 +218,14 @@ def _count(items: list[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
     return list(enumerate(items, start=1))
 
 
+def _check_values(values: list[float], path: str) -> None:
+    for value in values:
+        if not abs(value) <= _LARGEST:
+            raise AwsError("InvalidParameterValue", f"The value {value} for parameter {path}.Value is invalid.")
+
+
 def _check_range(start: float, end: float) -> None:
-    if start >= end:
+    if not start < end:
         raise AwsError("ValidationError", "The parameter StartTime must be less than the parameter EndTime.")
 
 

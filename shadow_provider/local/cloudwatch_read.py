@@ -18,6 +18,9 @@ from shadow_provider.local.metric_store import Dimensions, MetricStore
 MAX_QUERIES = 500
 HIGH_RESOLUTION_PERIODS = (1, 5, 10, 20, 30)
 DAY = 86_400
+# How far ahead of time a value may be put, and how long CloudWatch keeps periods of an hour; seconds.
+TWO_HOURS_AHEAD = 2 * 3600
+RETENTION = 455 * DAY
 _ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
 
 
@@ -131,7 +134,12 @@ class MetricReader:
         return start - start % min(grain, period)
 
     def requested(self, queries: Queries, start: float, end: float) -> dict[str, Value]:
-        """The values of queries by Id, each metric's start rounded by the rules of its period."""
+        """The values of queries by Id, each metric's start rounded by the rules of its period.
+
+        The span is cut to where values can be, lest FILL has to fill centuries.
+        """
+        now = self._store.now()
+        start, end = max(start, now - RETENTION), min(end, now + TWO_HOURS_AHEAD)
         starts = {period: self.first_period(start, period, "ValidationError") for period in set(queries.periods)}
         return self._values(queries, starts, end)
 

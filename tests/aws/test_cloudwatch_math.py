@@ -125,3 +125,15 @@ def test_the_lower_bound_is_exclusive_and_the_upper_one_inclusive(cloud: Any, me
     found = [result["Values"] for result in answer["MetricDataResults"]]
     # There is no mean of nothing.
     assert found == [*([pytest.approx(value)] for value in expected.values()), []]
+
+
+def test_filling_ends_where_values_can_be(cloud: Any, metric: dict[str, Any]) -> None:
+    put(cloud, metric, this_minute(), Value=1.0)
+    queries = [expression("FILL(m, 0)"), {**query("Sum", metric, 3600, "m"), "ReturnData": False}]
+    answer = cloud.cloudwatch.get_metric_data(
+        MetricDataQueries=queries, StartTime="1700-01-01T00:00:00Z", EndTime="9999-01-01T00:00:00Z"
+    )
+    # 455 days back, as long as CloudWatch keeps hours, and two hours ahead.
+    (result,) = answer["MetricDataResults"]
+    assert 455 * 24 + 2 <= len(result["Values"]) <= 455 * 24 + 4
+    assert sum(result["Values"]) == 1

@@ -140,6 +140,36 @@ def test_what_is_no_expression_is_refused(text: str) -> None:
         value_of(text, a=series({0: 1.0}), b=series({0: 2.0}))
 
 
+_tokens = st.sampled_from(
+    [
+        *"+-*/^()[],<>ab19.",
+        "SUM(",
+        "FILL(",
+        "IF(",
+        "CEIL(",
+        "LOG(",
+        "METRICS()",
+        "REPEAT",
+        "RATE(",
+        "==",
+        "AND",
+        "1e999",
+    ]
+)
+
+
+@given(text=st.one_of(st.text(max_size=30), st.lists(_tokens, max_size=15).map(" ".join)))
+@settings(derandomize=True, max_examples=1500, deadline=None)
+def test_whatever_is_written_is_evaluated_or_refused(text: str) -> None:
+    try:
+        found = value_of(text, a=series({0: 1.0, 60: -2.0}), b=series({60: 0.0}))
+    except MathError:
+        return
+    results = found if isinstance(found, list) else [found]
+    points = [item.points for item in results if isinstance(item, TimeSeries)]
+    assert all(math.isfinite(value) for each in points for value in each.values())
+
+
 def test_long_flat_expressions_are_no_deep_ones() -> None:
     assert value_of("+".join(["1"] * 1000)) == 1000
     assert value_of("-" * 1001 + "1") == -1

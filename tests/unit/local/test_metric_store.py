@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shadow_provider.local.cloudwatch import CloudWatch
+from shadow_provider.local.errors import AwsError
 from shadow_provider.local.metric_store import MetricStore, Series, SeriesKey
 
 values = st.floats(-1e9, 1e9)
@@ -60,3 +64,14 @@ def test_series_are_found_by_unit_or_by_any() -> None:
     assert len(store.find("n", "m", dimensions, None)) == 2
     assert len(store.find("n", "m", dimensions, "Seconds")) == 1
     assert store.find("n", "m", (), None) == []
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -(2.0**361)])
+def test_special_values_are_refused(value: float) -> None:
+    cloudwatch = CloudWatch(MetricStore())
+    totals = {"SampleCount": 1, "Sum": 1, "Minimum": value, "Maximum": 1}
+    for datum in ({"Value": value}, {"Values": [1, value]}, {"StatisticValues": totals}):
+        with pytest.raises(AwsError, match="is invalid") as caught:
+            cloudwatch.call("PutMetricData", {"Namespace": "n", "MetricData": [{"MetricName": "m", **datum}]})
+        assert caught.value.code == "InvalidParameterValue"
+    assert cloudwatch.call("ListMetrics", {})["Metrics"] == []
