@@ -42,7 +42,7 @@ class VariantFaults:
         async with asyncio.timeout(seconds):
             await asyncio.sleep(sum(latency_of(armed.fault, armed.rng) for armed in fired))
             for armed in fired:
-                _harm(instance, armed)
+                await _harm(instance, armed)
             response = await instance.invoke(invocation.container_headers, invocation.body, seconds)
         for armed in fired:
             response = falsified(response, armed.fault)
@@ -65,9 +65,9 @@ def falsified(response: ContainerResponse, fault: VariantFault) -> ContainerResp
     return response
 
 
-def _harm(instance: Instance, armed: Armed[VariantFault]) -> None:
+async def _harm(instance: Instance, armed: Armed[VariantFault]) -> None:
     if armed.fault.kind == "die":
         instance.signal(signal.SIGKILL)
     elif armed.fault.kind == "hang":
-        instance.signal(signal.SIGSTOP)
-        armed.undo.append(lambda: instance.signal(signal.SIGCONT))
+        armed.undo.append(instance.thaw)
+        await instance.freeze()

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.config import Config
@@ -99,6 +101,19 @@ def test_boto3_gets_over_a_reset_by_itself(faulty: LocalAWS) -> None:
     faulty.faults.add(ApiFault(operation="PutObject", kind="reset_after", nth=1))
     patient.put_object(Bucket=BUCKET, Key="retried", Body=b"x")
     assert [(call.status, call.effect) for call in faulty.calls("PutObject")] == [(None, True), (200, True)]
+
+
+@pytest.mark.parametrize("kind", ["reset_before", "reset_after"])
+def test_a_reset_is_no_orderly_end(faulty: LocalAWS, kind: Any) -> None:
+    address = urlsplit(faulty.endpoint_url)
+    head = b"GET /?x-id=ListBuckets HTTP/1.1\r\nHost: local\r\n\r\n"
+    with (
+        faulty.fault(ApiFault(operation="ListBuckets", kind=kind)),
+        socket.create_connection((address.hostname, address.port), timeout=20) as connection,
+    ):
+        connection.sendall(head)
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
 
 
 REFUSALS: list[tuple[dict[str, Any], tuple[str, int], tuple[str, int], tuple[str, int]]] = [

@@ -1,62 +1,33 @@
 from __future__ import annotations
 
-import itertools
-import json
-import math
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any
 
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 from scipy import stats
 
-from shadow_provider.local import LocalAWS, LocalSettings
-from shadow_provider.local.faults import CAPACITY_REASON, CaptureFault, EndpointFault, MetricsFault, VariantFault
-from tests.aws.conftest import BUCKET, Cloud, archive, poll
-
-FLUSH = 0.3
-STARTUP_TIMEOUT = 4
+from shadow_provider.local import LocalAWS
+from shadow_provider.local.faults import CAPACITY_REASON, EndpointFault, VariantFault
+from tests.aws.conftest import Cloud, poll
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[LocalAWS]:
-    settings = LocalSettings(seed=3, startup_timeout=STARTUP_TIMEOUT, capture_flush_seconds=FLUSH, drain_timeout=5)
-    with LocalAWS(settings) as made:
-        made.boto3_client("s3").create_bucket(Bucket=BUCKET)
-        yield made
+@pytest.fixture
+def running(fragile_aws: LocalAWS) -> Iterator[LocalAWS]:
+    yield fragile_aws
+    fragile_aws.faults.clear()
 
 
-@pytest.fixture(scope="module")
-def cloud(running: LocalAWS) -> Cloud:
-    """The endpoints live as long as the module: each test names its own."""
-
-    @cache
-    def client(service: str) -> Any:
-        return running.boto3_client(service, config=Config(retries={"total_max_attempts": 1}, read_timeout=30))
-
-    def upload(name: str, source: str) -> str:
-        key = f"models/{name}/model.tar.gz"
-        client("s3").put_object(Bucket=BUCKET, Key=key, Body=archive({"code/inference.py": source}))
-        return f"s3://{BUCKET}/{key}"
-
-    numbers = itertools.count(1)
-    return Cloud(client, upload, lambda prefix: f"{prefix}-{next(numbers)}")
+@pytest.fixture
+def cloud(fragile_cloud: Cloud) -> Cloud:
+    return fragile_cloud
 
 
-@pytest.fixture(scope="module")
-def model(cloud: Cloud) -> str:
-    return cloud.model()
-
-
-@pytest.fixture(autouse=True)
-def _no_faults_left(running: LocalAWS) -> Iterator[None]:
-    yield
-    running.faults.clear()
+@pytest.fixture
+def model(fragile_model: str) -> str:
+    return fragile_model
 
 
 @pytest.fixture
@@ -124,8 +95,8 @@ def test_a_process_hangs_until_the_fault_goes(
     assert state_of(pid) != "T"
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(cloud.invoke, plain)
-        poll(lambda: state_of(pid) == "T")
-        assert status(plain)["variants"][0]["in_flight"] == 1
+        poll(lambda: status(plain)["variants"][0]["in_flight"] == 1)
+        assert state_of(pid) == "T"
         assert not waiting.done()
         fault.remove()
         assert waiting.result(20)["Body"].read() == b"1,2\n"
@@ -173,60 +144,28 @@ def test_errors_of_a_shadow_are_its_own(
     assert (counters["v"]["errors"], counters["s"]["errors"]) == (0, 5)
 
 
-def latencies(cloud: Cloud, name: str, variant: str, statistic: str) -> Any:
-    dimensions = [{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": variant}]
-    key = "Statistics" if statistic in ("Minimum", "Maximum", "SampleCount") else "ExtendedStatistics"
-    found = cloud.cloudwatch.get_metric_statistics(
-        **{key: [statistic]},
-        Namespace="AWS/SageMaker",
-        MetricName="ModelLatency",
-        Dimensions=dimensions,
-        StartTime=time.time() - 3600,
-        EndTime=time.time() + 60,
-        Period=7200,
-    )["Datapoints"]
-    values = [point.get(statistic, point.get("ExtendedStatistics", {}).get(statistic)) for point in found]
-    return values[0] if values else None
-
-
-def test_a_fixed_latency_is_the_models(running: LocalAWS, cloud: Cloud, plain: str) -> None:
-    with running.fault(VariantFault(endpoint=plain, kind="latency", seconds=0.2)):
-        cloud.invoke(plain)
-    cloud.invoke(plain)
-    poll(lambda: latencies(cloud, plain, "v", "SampleCount") == 2)
-    assert latencies(cloud, plain, "v", "Maximum") >= 200_000 > latencies(cloud, plain, "v", "Minimum")
-
-
-def test_a_lognormal_latency(running: LocalAWS, cloud: Cloud, plain: str) -> None:
-    median, sigma, count = 0.05, 0.5, 200
-    with (
-        running.fault(VariantFault(endpoint=plain, kind="latency", seconds=median, sigma=sigma)),
-        ThreadPoolExecutor(4) as pool,
-    ):
-        list(pool.map(lambda _: cloud.invoke(plain), range(count)))
-    poll(lambda: latencies(cloud, plain, "v", "SampleCount") == count)
-    # The sample's median is lognormal too, to the order of 1/sqrt(n); the model adds to it and never takes away.
-    error = 4 * sigma * math.sqrt(math.pi / 2 / count)
-    lowest = median * math.exp(-error)
-    assert lowest * 1e6 <= latencies(cloud, plain, "v", "p50") <= (median * math.exp(error) + 0.05) * 1e6
-    assert latencies(cloud, plain, "v", "p95") > 1.5 * lowest * 1e6
-
-
 def test_a_wrong_content_type(running: LocalAWS, cloud: Cloud, plain: str) -> None:
     with running.fault(VariantFault(endpoint=plain, kind="content_type", times=1)):
         assert [cloud.invoke(plain)["ContentType"] for _ in range(2)] == ["text/html", "text/csv"]
+
+
+def children(parent: int) -> set[str]:
+    rows = subprocess.run(["ps", "-A", "-o", "ppid=,pid="], capture_output=True, text=True).stdout.splitlines()
+    return {row.split()[1] for row in rows if row.split()[0] == str(parent)}
 
 
 @pytest.mark.parametrize("reason", [None, "Request to service failed. Something is wrong."])
 def test_an_update_rolls_back(running: LocalAWS, cloud: Cloud, model: str, plain: str, reason: str | None) -> None:
     old, new = cloud.describe(plain)["EndpointConfigName"], cloud.config([cloud.variant("v", model)])
     fault = running.faults.add(EndpointFault(endpoint=plain, kind="rollback", reason=reason))
+    before = children(running.pid)
     cloud.sagemaker.update_endpoint(EndpointName=plain, EndpointConfigName=new)
     described = cloud.settled(plain)
     assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", old)
     assert described.get("FailureReason") == reason
     assert answers(cloud, plain)
     assert fault.fired == 1
+    assert children(running.pid) == before  # the fleet that was given up has gone
     # The next update succeeds, though the fault is still set, and takes the reason away.
     cloud.sagemaker.update_endpoint(EndpointName=plain, EndpointConfigName=new)
     described = cloud.settled(plain)
@@ -275,75 +214,3 @@ def test_a_rollback_waits_for_an_update(running: LocalAWS, cloud: Cloud, model: 
     fault = running.faults.add(EndpointFault(kind="rollback"))
     cloud.endpoint(cloud.config([cloud.variant("v", model)]))
     assert fault.state.seen == 0
-
-
-def capturing(cloud: Cloud, model: str, prefix: str) -> str:
-    config = cloud.config([cloud.variant("v", model)], DataCaptureConfig=cloud.capture_config(prefix))
-    return cloud.endpoint(config)
-
-
-def lines(cloud: Cloud, prefix: str) -> list[str]:
-    return [line for content in cloud.objects(prefix).values() for line in content.decode().split("\n") if line]
-
-
-def ids(found: list[str]) -> list[str]:
-    return sorted(json.loads(line)["eventMetadata"]["inferenceId"] for line in found)
-
-
-def test_captures_missing_and_duplicated(running: LocalAWS, cloud: Cloud, model: str) -> None:
-    name = capturing(cloud, model, "doubtful")
-    running.faults.add(CaptureFault(endpoint=name, variant="v", kind="missing", nth=2))
-    running.faults.add(CaptureFault(endpoint=name, variant="v", kind="duplicated", nth=3))
-    for number in range(4):
-        cloud.invoke(name, InferenceId=str(number))
-    poll(lambda: len(lines(cloud, "doubtful")) >= 4)
-    found = lines(cloud, "doubtful")
-    assert ids(found) == ["0", "2", "2", "3"]
-    events = [json.loads(line)["eventMetadata"]["eventId"] for line in found]
-    assert len(set(events)) == 3  # the same record twice, not another of the same request
-
-
-def test_a_truncated_capture(running: LocalAWS, cloud: Cloud, model: str) -> None:
-    name = capturing(cloud, model, "truncated")
-    with running.fault(CaptureFault(endpoint=name, kind="truncated", times=1)) as fault:
-        for number in range(3):
-            cloud.invoke(name, InferenceId=str(number))
-        poll(lambda: fault.fired == 1)
-        (content, *_) = poll(lambda: list(cloud.objects("truncated").values()))
-    assert not content.endswith(b"\n")
-    *whole, last = content.decode().split("\n")
-    assert ids(whole) == [str(number) for number in range(len(whole))]
-    with pytest.raises(json.JSONDecodeError):
-        json.loads(last)
-
-
-def test_a_late_capture(running: LocalAWS, cloud: Cloud, model: str) -> None:
-    late = 1.5
-    name = capturing(cloud, model, "late")
-    with running.fault(CaptureFault(endpoint=name, kind="late", seconds=late)) as fault:
-        started = time.monotonic()
-        cloud.invoke(name, InferenceId="x")
-        poll(lambda: fault.fired == 1)
-        assert lines(cloud, "late") == []
-    poll(lambda: lines(cloud, "late"))
-    assert time.monotonic() - started >= late
-    assert ids(lines(cloud, "late")) == ["x"]
-
-
-def test_missing_metrics(running: LocalAWS, cloud: Cloud, plain: str) -> None:
-    with running.fault(MetricsFault(endpoint=plain, metric="ModelLatency", kind="missing", nth=2)) as fault:
-        for _ in range(3):
-            cloud.invoke(plain)
-        poll(lambda: fault.state.seen == 3)
-        assert latencies(cloud, plain, "v", "SampleCount") == 2
-
-
-def test_delayed_metrics(running: LocalAWS, cloud: Cloud, plain: str) -> None:
-    late = 1.5
-    with running.fault(MetricsFault(endpoint=plain, kind="delayed", seconds=late)) as fault:
-        started = time.monotonic()
-        cloud.invoke(plain)
-        poll(lambda: fault.fired > 0)
-        assert latencies(cloud, plain, "v", "SampleCount") is None
-    poll(lambda: latencies(cloud, plain, "v", "SampleCount") == 1)
-    assert time.monotonic() - started >= late
