@@ -11,6 +11,7 @@ import json
 import os
 from typing import Any
 
+from airflow.providers.common.compat.sdk import ParamValidationError
 from airflow.sdk import DAG, Param
 
 from shadow_provider.task_group import shadow_deployment
@@ -151,7 +152,7 @@ def replace_defaults(params: dict[str, Param], text: str) -> None:
     for name, value in defaults.items():
         try:
             params[name].resolve(value)
-        except ValueError as error:
+        except ParamValidationError as error:
             raise ValueError(f"{where}: {name}: {error}") from error
 
 

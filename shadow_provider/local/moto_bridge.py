@@ -63,7 +63,7 @@ class MotoBridge:
 class _ErrorGate:
     """Keeps moto's HTML error pages (boto3 would retry them for seconds) from leaving; everything else passes.
 
-    The content type does not tell: S3's 404 of a HEAD has no body, and older moto calls its XML errors text/html.
+    The content type does not tell: S3's 404 of a HEAD has no body, and moto calls that text/html too.
     """
 
     def __init__(self, start_response: _StartResponse) -> None:
@@ -120,14 +120,12 @@ def _restore_raw_uri(environ: dict[str, Any], scope: Scope) -> None:
 
 def _restore_underscored_headers(environ: dict[str, Any], scope: Scope) -> None:
     # WSGI cannot tell x-amz-meta-a_b from x-amz-meta-a-b; moto reads the original spelling from this variable.
-    try:
-        from moto.core.request import (
-            PRESERVED_HEADER_NAMES_ENVIRON_KEY,
-            environ_key_for_header,
-            should_preserve_original_header_name,
-        )
-    except ImportError:  # moto before it kept the spelling
-        return
+    from moto.core.request import (
+        PRESERVED_HEADER_NAMES_ENVIRON_KEY,
+        environ_key_for_header,
+        should_preserve_original_header_name,
+    )
+
     headers = headers_of(scope)
     dashed = {environ_key_for_header(name): value for name, value in headers.items() if "_" not in name}
     kept = {environ_key_for_header(name): name for name in headers if should_preserve_original_header_name(name)}
