@@ -21,7 +21,7 @@ _NAMESPACE = "http://monitoring.amazonaws.com/doc/2010-08-01/"
 
 def answer_query(cloudwatch: CloudWatch, request: Request) -> Response:
     """Answers a query-protocol request; errors are XML too."""
-    form = dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
+    form = dict(parse_qsl(request.content.decode("utf-8", "replace"), keep_blank_values=True))
     operation = form.get("Action", "")
     try:
         if operation not in service_model("cloudwatch").operation_names:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+import zlib
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 JSON_1_0 = "application/x-amz-json-1.0"
 JSON_1_1 = "application/x-amz-json-1.1"
 
+_LARGEST_CONTENT = 16 * 1024 * 1024
+
 
 @dataclass(slots=True)
 class Request:
@@ -27,16 +30,35 @@ class Request:
     headers: dict[str, str]
     body: bytes
 
+    @property
+    def content(self) -> bytes:
+        """The body, unpacked: boto3 sends PutMetricData over 10 KB with Content-Encoding gzip.
+
+        Raises:
+            AwsError: SerializationException, if it cannot be unpacked, or only to more than 16 MiB.
+        """
+        if self.headers.get("content-encoding") != "gzip":
+            return self.body
+        unpacking = zlib.decompressobj(wbits=31)
+        try:
+            content = unpacking.decompress(self.body, _LARGEST_CONTENT)
+        except zlib.error:
+            raise AwsError("SerializationException", "Could not unpack the request body.") from None
+        if not unpacking.eof:
+            raise AwsError("SerializationException", "The request body is cut short or too large.")
+        return content
+
     def json(self) -> dict[str, Any]:
-        """The body as a JSON object.
+        """The content as a JSON object.
 
         Raises:
             AwsError: SerializationException, if it is none.
         """
-        if not self.body:
+        content = self.content
+        if not content:
             return {}
         try:
-            parsed = json.loads(self.body)
+            parsed = json.loads(content)
         except ValueError:
             raise AwsError("SerializationException", "Could not parse the request body as JSON.") from None
         if not isinstance(parsed, dict):

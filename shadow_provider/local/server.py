@@ -138,7 +138,7 @@ async def _application(settings: LocalSettings) -> AsyncIterator[Front]:
         control_plane = ControlPlane(settings, endpoints, moto.s3)
         try:
             control = ControlApi(status, board, log)
-            app = LocalApp(control_plane, Runtime(settings, endpoints), CloudWatch(store), moto, control)
+            app = LocalApp(control_plane, Runtime(settings, endpoints), CloudWatch(store, settings), moto, control)
             yield Front(app, board, log)
         finally:
             await endpoints.close()

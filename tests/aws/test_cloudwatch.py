@@ -345,3 +345,28 @@ def test_endpoint_metrics_of_both_variants(cloud: Any, status: Any, wait_until: 
     assert 20_000 <= values("s", "ModelLatency", "Minimum")[0] < 1_000_000
     assert values("p", "ModelLatency", "p50")[0] < values("s", "ModelLatency", "p50")[0]
     assert values("p", "OverheadLatency", "SampleCount") == [5]
+
+
+def test_a_large_put_arrives_although_boto3_packs_it(cloud: Any, unique: Any) -> None:
+    name = unique("Packed")
+    moment = this_minute()
+    data = [
+        {
+            "MetricName": name,
+            "Timestamp": moment,
+            "Value": float(value),
+            "Dimensions": [{"Name": "N", "Value": "x" * 200}],
+        }
+        for value in range(100)
+    ]
+    cloud.cloudwatch.put_metric_data(Namespace="Test/Packed", MetricData=data)
+    found = cloud.cloudwatch.get_metric_statistics(
+        Namespace="Test/Packed",
+        MetricName=name,
+        Dimensions=[{"Name": "N", "Value": "x" * 200}],
+        StartTime=moment,
+        EndTime=moment + MINUTE,
+        Period=60,
+        Statistics=["Sum", "SampleCount"],
+    )["Datapoints"]
+    assert [(point["Sum"], point["SampleCount"]) for point in found] == [(4950.0, 100.0)]
