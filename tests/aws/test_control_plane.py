@@ -151,7 +151,7 @@ def test_an_unknown_operation_is_refused_at_once(aws: Any, local_aws: LocalAWS) 
     code, message = refusal(aws("sagemaker").list_training_jobs)
     assert code == "UnknownOperationException"
     assert "ListTrainingJobs" in message
-    code, _ = refusal(aws("cloudwatch").describe_alarms)
+    code, _ = refusal(aws("cloudwatch").list_dashboards)
     assert code == "UnknownOperationException"
     answer = raw(local_aws, "SageMaker.", b"not json")
     assert answer.headers["x-amzn-errortype"] in ("UnknownOperationException", "SerializationException")
