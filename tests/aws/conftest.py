@@ -196,34 +196,3 @@ def cloud(
 def status(local_aws: LocalAWS) -> Callable[[str], Any]:
     """What the status page says of an endpoint."""
     return lambda name: next(item for item in local_aws.status()["endpoints"] if item["name"] == name)
-
-
-@pytest.fixture(scope="module")
-def fragile_aws() -> Iterator[LocalAWS]:
-    """A local AWS for tests that break it."""
-    settings = LocalSettings(seed=3, startup_timeout=4, capture_flush_seconds=0.3, drain_timeout=5)
-    with LocalAWS(settings) as made:
-        made.boto3_client("s3").create_bucket(Bucket=BUCKET)
-        yield made
-
-
-@pytest.fixture(scope="module")
-def fragile_cloud(fragile_aws: LocalAWS, unique: Callable[[str], str]) -> Cloud:
-    """Its endpoints live as long as the module: each test has its own."""
-
-    @cache
-    def client(service: str) -> Any:
-        return fragile_aws.boto3_client(service, config=Config(retries={"total_max_attempts": 1}, read_timeout=30))
-
-    def upload(name: str, source: str) -> str:
-        key = f"models/{name}/model.tar.gz"
-        client("s3").put_object(Bucket=BUCKET, Key=key, Body=archive({"code/inference.py": source}))
-        return f"s3://{BUCKET}/{key}"
-
-    return Cloud(client, upload, unique)
-
-
-@pytest.fixture(scope="module")
-def fragile_model(fragile_cloud: Cloud) -> str:
-    """A model that echoes."""
-    return fragile_cloud.model()

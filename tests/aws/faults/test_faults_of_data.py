@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,28 +11,6 @@ import pytest
 from shadow_provider.local import LocalAWS
 from shadow_provider.local.faults import CaptureFault, MetricsFault, VariantFault
 from tests.aws.conftest import Cloud, poll
-
-
-@pytest.fixture
-def running(fragile_aws: LocalAWS) -> Iterator[LocalAWS]:
-    yield fragile_aws
-    fragile_aws.faults.clear()
-
-
-@pytest.fixture
-def cloud(fragile_cloud: Cloud) -> Cloud:
-    return fragile_cloud
-
-
-@pytest.fixture
-def model(fragile_model: str) -> str:
-    return fragile_model
-
-
-@pytest.fixture
-def plain(cloud: Cloud, model: str) -> str:
-    """An endpoint with one variant v."""
-    return cloud.endpoint(cloud.config([cloud.variant("v", model)]))
 
 
 def latencies(cloud: Cloud, name: str, variant: str, statistic: str) -> Any:
