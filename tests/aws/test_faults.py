@@ -134,6 +134,12 @@ REFUSALS: list[tuple[dict[str, Any], tuple[str, int], tuple[str, int], tuple[str
 ]
 
 
+def _speaks_query(client: Any) -> bool:
+    """Whether this botocore talks to the service by the query protocol, as those before JSON did to CloudWatch."""
+    model = client.meta.service_model
+    return bool(model.resolved_protocol == "query")
+
+
 @pytest.mark.parametrize(("how", "json_code", "query_code", "s3_code"), REFUSALS)
 def test_refusals_in_the_words_of_each_protocol(
     faulty: LocalAWS,
@@ -148,7 +154,10 @@ def test_refusals_in_the_words_of_each_protocol(
     calls: list[tuple[Callable[[], Any], tuple[str, int]]] = [
         (lambda: client("sagemaker").list_models(), json_code),
         (lambda: runtime.invoke_endpoint(EndpointName="e", Body=b"x"), json_code),
-        (lambda: cloudwatch.put_metric_data(Namespace="Own", MetricData=[{"MetricName": "m", "Value": 1}]), json_code),
+        (
+            lambda: cloudwatch.put_metric_data(Namespace="Own", MetricData=[{"MetricName": "m", "Value": 1}]),
+            query_code if _speaks_query(cloudwatch) else json_code,
+        ),
         (lambda: client("sts").get_caller_identity(), query_code),
         (lambda: put("refused"), s3_code),
     ]
