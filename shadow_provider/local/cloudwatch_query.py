@@ -49,7 +49,8 @@ def _parse(shape: Shape, form: dict[str, str], prefix: str) -> Any:
             items: list[Any] = []
             while (item := _item(shape, form, f"{prefix}.member.{len(items) + 1}")) is not None:
                 items.append(item)
-            return items or None
+            # Older botocore writes an empty list as the bare name with nothing behind it.
+            return items if items or form.get(prefix) == "" else None
     text = form.get(prefix)
     return None if text is None else _scalar(shape, text)
 
