@@ -286,9 +286,11 @@ def _why_failed(tasks: list[str], failure_reason: str | None) -> str:
 def _write(aws: LocalAWS, directory: Path, summary: DemoSummary) -> None:
     document = asdict(summary)
     (directory / "summary.json").write_text(json.dumps(document, indent=2) + "\n")
+    from shadow_provider.demo.models import bucket_and_prefix
+
     record: Any = None
     if summary.record_uri:
-        bucket, _, key = summary.record_uri.removeprefix("s3://").partition("/")
+        bucket, key = bucket_and_prefix(summary.record_uri)
         body = aws.boto3_client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
         (directory / "record.json").write_bytes(body)
         record = json.loads(body)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-_MINUTE = 60
+from shadow_provider.evidence.clients import CloudWatchClient
+from shadow_provider.evidence.window import period_grain, rounded_down
 
 
 def mirrored_requests(
-    cloudwatch: Any, *, endpoint_name: str, shadow_variant: str, since: datetime, until: datetime
+    cloudwatch: CloudWatchClient, *, endpoint_name: str, shadow_variant: str, since: datetime, until: datetime
 ) -> int | None:
     """Count the requests that the shadow variant answered, by CloudWatch's ``Invocations``.
 
@@ -17,48 +17,17 @@ def mirrored_requests(
         cloudwatch: boto3 client.
         endpoint_name: the endpoint.
         shadow_variant: the shadow variant's name; SageMaker has no metric of its own for shadows.
-        since: start; rounded down to the minute, as CloudWatch does.
-        until: end; rounded up to the minute.
+        since: start; rounded down to the period, as CloudWatch does.
+        until: end; the period that it lies in counts.
 
     Returns:
-        The sum, or None where CloudWatch has no datapoint at all, which is not the same as zero.
+        The sum, or None where CloudWatch has no datapoint at all or not all of them, which is not the same as zero.
     """
-    start = since.astimezone(UTC).replace(second=0, microsecond=0)
-    end = until.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
-    request: dict[str, Any] = {
-        "MetricDataQueries": [
-            {
-                "Id": "mirrored",
-                "MetricStat": {
-                    "Metric": {
-                        "Namespace": "AWS/SageMaker",
-                        "MetricName": "Invocations",
-                        "Dimensions": [
-                            {"Name": "EndpointName", "Value": endpoint_name},
-                            {"Name": "VariantName", "Value": shadow_variant},
-                        ],
-                    },
-                    "Period": _period(start, datetime.now(tz=UTC)),
-                    "Stat": "Sum",
-                },
-            }
-        ],
-        "StartTime": start,
-        "EndTime": end,
-        "ScanBy": "TimestampAscending",
-    }
-    values: list[float] = []
-    while True:
-        page = cloudwatch.get_metric_data(**request)
-        values += [value for result in page["MetricDataResults"] for value in result["Values"]]
-        if not page.get("NextToken"):
-            return round(sum(values)) if values else None
-        request["NextToken"] = page["NextToken"]
+    # Sensors and triggers import this module at DAG parse, and the reader brings the statistics with it.
+    from shadow_provider.evidence.metrics import MetricReader, Series, Span
 
-
-def _period(start: datetime, now: datetime) -> int:
-    """Return the shortest period that CloudWatch still keeps for data of that age, in seconds."""
-    age = now - start
-    if age > timedelta(days=63):
-        return 60 * _MINUTE
-    return 5 * _MINUTE if age > timedelta(days=15) else _MINUTE
+    grain = period_grain(since, datetime.now(tz=UTC))
+    span = Span(rounded_down(since, grain), rounded_down(until, grain) + timedelta(seconds=grain), grain)
+    invocations = Series(shadow_variant, "Invocations", "Sum")
+    total = MetricReader(cloudwatch, endpoint_name).totals([invocations], span)[invocations]
+    return None if total is None else round(total)

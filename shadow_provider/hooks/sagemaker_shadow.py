@@ -340,7 +340,7 @@ class SageMakerShadowHook(AwsBaseHook):
 
     def read_document(self, s3_uri: str) -> bytes | None:
         """Read an object; None if there is none, which S3 says only to callers with ``s3:ListBucket``."""
-        bucket, _, key = s3_uri.removeprefix("s3://").partition("/")
+        bucket, key = _bucket_and_key(s3_uri)
         try:
             # The body is read inside: a connection may be lost half-way through it.
             return self._retrying(lambda: bytes(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()))
@@ -351,7 +351,7 @@ class SageMakerShadowHook(AwsBaseHook):
 
     def write_document_once(self, s3_uri: str, body: bytes, *, content_type: str) -> bytes:
         """Write an object unless it exists (S3's If-None-Match), and return what stands there now."""
-        bucket, _, key = s3_uri.removeprefix("s3://").partition("/")
+        bucket, key = _bucket_and_key(s3_uri)
         try:
             self._retrying(
                 lambda: self.s3.put_object(
@@ -383,3 +383,8 @@ class SageMakerShadowHook(AwsBaseHook):
             reraise=True,
         )
         return retrying(call)
+
+
+def _bucket_and_key(s3_uri: str) -> tuple[str, str]:
+    bucket, _, key = s3_uri.removeprefix("s3://").partition("/")
+    return bucket, key

@@ -61,6 +61,7 @@ class SageMakerShadowRollbackOperator(EndpointChangeOperator):
             if step.step is RollbackStep.WAIT:
                 remaining = (deadline - datetime.now(tz=UTC)).total_seconds()
                 if remaining <= 0:
+                    assert baseline is not None  # without one there is nothing to wait for
                     raise self.timed_out(baseline, state)
                 if self.deferrable:
                     tried = tried_on.isoformat() if tried_on else None

@@ -33,11 +33,11 @@ class EndpointWait(AwsBaseHookMixin[SageMakerShadowHook]):
     poll_interval: float
     timeout: float
 
-    def look(self, config_name: str | None, not_before: datetime | None) -> tuple[bool, EndpointState | None]:
+    def look(self, config_name: str, not_before: datetime | None) -> tuple[bool, EndpointState | None]:
         """Ask AWS once.
 
         Args:
-            config_name: the config that the endpoint is to serve; None: the endpoint is to be gone.
+            config_name: the config that the endpoint is to serve.
             not_before: see ``outcome_of``.
 
         Returns:
@@ -48,8 +48,6 @@ class EndpointWait(AwsBaseHookMixin[SageMakerShadowHook]):
         """
         state = self.hook.endpoint_state(self.endpoint_name)
         self.log.info("Endpoint %s: %s", self.endpoint_name, state.summary() if state else "does not exist")
-        if config_name is None:
-            return state is None, state
         outcome = outcome_of(state, config_name, not_before=not_before)
         _raise_if_failed(self.endpoint_name, outcome)
         return outcome.progress is Progress.REACHED, state
@@ -85,22 +83,22 @@ class EndpointWait(AwsBaseHookMixin[SageMakerShadowHook]):
         """
         event = event or {}
         resume = event.get("resume") or {}
-        config_name, not_before = resume.get("config_name"), resume.get("not_before")
-        done, state = self.look(config_name, datetime.fromisoformat(not_before) if not_before else None)
-        if done:
-            return state
-        if event.get("status") == "timeout":
-            raise self.timed_out(config_name, state)
+        if "config_name" in resume:
+            config_name, not_before = resume["config_name"], resume["not_before"]
+            done, state = self.look(config_name, datetime.fromisoformat(not_before) if not_before else None)
+            if done:
+                return state
+            if event.get("status") == "timeout":
+                raise self.timed_out(config_name, state)
         raise AirflowException(
             f"The wait for endpoint {self.endpoint_name} ended before the change did: "
             f"{event.get('reason') or dict(event)}. Running the task again goes on waiting."
         )
 
-    def timed_out(self, config_name: str | None, state: EndpointState | None) -> EndpointTimeoutError:
+    def timed_out(self, config_name: str, state: EndpointState | None) -> EndpointTimeoutError:
         """Return the error of a wait that took too long."""
-        wanted = f"serve {config_name}" if config_name else "be gone"
         return EndpointTimeoutError(
-            f"Endpoint {self.endpoint_name} did not {wanted} within timeout={self.timeout:.0f} s; it is "
+            f"Endpoint {self.endpoint_name} did not serve {config_name} within timeout={self.timeout:.0f} s; it is "
             f"{state.summary() if state else 'gone'}. The change itself may still be under way: run the task again to "
             "go on waiting, or raise timeout."
         )
