@@ -91,7 +91,7 @@ def local(
     ] = None,
     startup_timeout: Annotated[
         float, typer.Option(help="Seconds in which a model must pass its first ping.", min=0.1)
-    ] = 60.0,
+    ] = 480.0,
     capture_flush_seconds: Annotated[float, typer.Option(help="Seconds between writes of captures.", min=0.05)] = 5.0,
     log_level: Level = LogLevel.INFO,
 ) -> None:

@@ -6,10 +6,9 @@ import logging
 import re
 from typing import Any
 
-from shadow_provider.local.cloudwatch import CloudWatch
-from shadow_provider.local.cloudwatch_query import answer_query
-from shadow_provider.local.control_api import ControlApi
-from shadow_provider.local.control_plane import ControlPlane
+from shadow_provider.local.cloudwatch.query import answer_query
+from shadow_provider.local.cloudwatch.service import CloudWatch
+from shadow_provider.local.control.api import ControlApi
 from shadow_provider.local.errors import AwsError, internal_failure, unknown_operation
 from shadow_provider.local.moto_bridge import MotoBridge
 from shadow_provider.local.protocol import (
@@ -27,7 +26,8 @@ from shadow_provider.local.protocol import (
     send_response,
 )
 from shadow_provider.local.recognition import INVOCATIONS
-from shadow_provider.local.runtime import Runtime
+from shadow_provider.local.sagemaker.control_plane import ControlPlane
+from shadow_provider.local.serving.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 

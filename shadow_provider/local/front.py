@@ -13,10 +13,10 @@ from xml.sax.saxutils import escape
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from shadow_provider.local.calls import CallLog
+from shadow_provider.local.control.calls import CallLog
 from shadow_provider.local.errors import AwsError
-from shadow_provider.local.fault_board import Armed, FaultBoard
 from shadow_provider.local.faults import ApiFault
+from shadow_provider.local.faults.board import Armed, FaultBoard
 from shadow_provider.local.protocol import (
     JSON_1_0,
     JSON_1_1,

@@ -16,10 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from shadow_provider.local.calls import Call
-from shadow_provider.local.control_client import ControlClient, Faults, SetFault
+from shadow_provider.local.control.calls import Call
+from shadow_provider.local.control.client import ControlClient, Faults, SetFault
 from shadow_provider.local.faults import Fault
-from shadow_provider.local.fleet import child_environment
+from shadow_provider.local.serving.fleet import child_environment
 from shadow_provider.local.settings import ACCESS_KEY, SECRET_KEY, LocalAddress, LocalSettings
 
 logger = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ class LocalAWS:
 
     @property
     def faults(self) -> Faults:
-        """The faults it has; see docs/local-aws.md."""
+        """The faults it has; see docs/local.md."""
         return Faults(ControlClient(self.endpoint_url))
 
     @contextmanager

@@ -18,18 +18,18 @@ from typing import Any
 import uvicorn
 
 from shadow_provider.local.app import LocalApp
-from shadow_provider.local.calls import CallLog
-from shadow_provider.local.cloudwatch import CloudWatch
-from shadow_provider.local.control_api import ControlApi
-from shadow_provider.local.control_plane import ControlPlane
-from shadow_provider.local.deployment import Machinery
-from shadow_provider.local.describe import endpoint_status
-from shadow_provider.local.endpoints import Endpoints
-from shadow_provider.local.fault_board import FaultBoard
+from shadow_provider.local.cloudwatch.metric_store import MetricStore
+from shadow_provider.local.cloudwatch.service import CloudWatch
+from shadow_provider.local.control.api import ControlApi
+from shadow_provider.local.control.calls import CallLog
+from shadow_provider.local.faults.board import FaultBoard
 from shadow_provider.local.front import Front, ResettableProtocol
-from shadow_provider.local.metric_store import MetricStore
 from shadow_provider.local.moto_bridge import MotoBridge
-from shadow_provider.local.runtime import Runtime
+from shadow_provider.local.sagemaker.control_plane import ControlPlane
+from shadow_provider.local.sagemaker.describe import endpoint_status
+from shadow_provider.local.serving.deployment import Machinery
+from shadow_provider.local.serving.endpoints import Endpoints
+from shadow_provider.local.serving.runtime import Runtime
 from shadow_provider.local.settings import LocalAddress, LocalSettings
 
 logger = logging.getLogger(__name__)

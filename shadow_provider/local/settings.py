@@ -16,6 +16,9 @@ SECRET_KEY = "local"  # noqa: S105 - nothing checks it
 class LocalSettings(BaseModel):
     """How the local AWS behaves. Durations are seconds.
 
+    Of AWS's waits, `clock` seconds pass in one second here; request timing is never changed by it. Those durations say
+    "AWS seconds".
+
     What AWS does not document is a named setting here, so that a test can be run under each answer.
 
     Attributes:
@@ -25,8 +28,12 @@ class LocalSettings(BaseModel):
             `host` (a compose service, say).
         region: The one region all ARNs carry.
         account_id: The one account all ARNs carry.
-        startup_timeout: How long a model process may take to answer GET /ping with 200. AWS allows 8 minutes.
-        provisioning_seconds: Added to every create and update, in place of the minutes that instances take on AWS.
+        clock: AWS seconds that pass in one second here: 60 makes a minute of waiting a second.
+        startup_timeout: How long a model process may take to answer GET /ping with 200, in AWS seconds; a variant's
+            ContainerStartupHealthCheckTimeoutInSeconds overrides it. AWS: 8 minutes.
+        startup_floor: However fast the clock goes, a process gets this many real seconds: it needs them to load.
+        provisioning_seconds: Added to every create and update, in place of the minutes that instances take on AWS, in
+            AWS seconds.
         invocation_timeout: How long a model may take to answer. AWS: 60 s.
         drain_timeout: How long a fleet that no longer gets traffic may finish what it has, before it is stopped.
         max_payload_bytes: Largest body of InvokeEndpoint. AWS documents 25 MB, its service model says 6,291,456.
@@ -53,7 +60,9 @@ class LocalSettings(BaseModel):
     advertise_host: str | None = None
     region: str = "us-east-1"
     account_id: str = Field(default="123456789012", pattern=r"^\d{12}$")
-    startup_timeout: float = Field(default=60.0, gt=0)
+    clock: float = Field(default=1.0, gt=0, le=3600)
+    startup_timeout: float = Field(default=480.0, gt=0)
+    startup_floor: float = Field(default=10.0, ge=0)
     provisioning_seconds: float = Field(default=0.0, ge=0)
     invocation_timeout: float = Field(default=60.0, gt=0)
     drain_timeout: float = Field(default=10.0, ge=0)
@@ -68,6 +77,20 @@ class LocalSettings(BaseModel):
     call_log_size: int = Field(default=10_000, ge=1)
     seed: int | None = None
     work_dir: Path | None = None
+
+    def real(self, aws_seconds: float) -> float:
+        """How long one of AWS's waits is here, in seconds."""
+        return aws_seconds / self.clock
+
+    def startup_window(self, aws_seconds: float | None) -> float:
+        """How long a model process may take to start, in seconds.
+
+        Args:
+            aws_seconds: The variant's own window; None takes AWS's.
+        """
+        window = self.startup_timeout if aws_seconds is None else aws_seconds
+        # Only what the clock takes away is given back: a window that is short without it stays short.
+        return max(self.real(window), min(window, self.startup_floor))
 
 
 @dataclass(frozen=True)

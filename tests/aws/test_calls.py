@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from shadow_provider.local import LocalAWS, LocalSettings
-from shadow_provider.local.control_client import ControlClient, ControlError
+from shadow_provider.local.control.client import ControlClient, ControlError
 
 BUCKET = "call-log"
 SIZE = 40

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 from scipy import stats
 
 from shadow_provider.local import LocalAWS, LocalSettings
-from shadow_provider.local.control_client import ControlError
+from shadow_provider.local.control.client import ControlError
 from shadow_provider.local.faults import ApiFault
 
 BUCKET = "faulty"

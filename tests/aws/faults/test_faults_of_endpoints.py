@@ -10,7 +10,8 @@ from botocore.exceptions import ClientError
 from scipy import stats
 
 from shadow_provider.local import LocalAWS
-from shadow_provider.local.faults import CAPACITY_REASON, EndpointFault, VariantFault
+from shadow_provider.local.faults import EndpointFault, VariantFault
+from shadow_provider.local.faults.models import CAPACITY_REASON
 from tests.aws.conftest import Cloud, poll
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shadow_provider.local.cloudwatch import CloudWatch
-from shadow_provider.local.cloudwatch_verdict import EXTRA_PERIODS, Rule, Verdict, judge
-from shadow_provider.local.metric_store import MetricStore
+from shadow_provider.local.cloudwatch.alarm_verdict import EXTRA_PERIODS, Rule, Verdict, judge
+from shadow_provider.local.cloudwatch.metric_store import MetricStore
+from shadow_provider.local.cloudwatch.service import CloudWatch
 
 # A full minute.
 START = 1_800_000_000.0

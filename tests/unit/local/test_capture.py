@@ -7,10 +7,10 @@ from typing import Any, Literal, cast
 
 import pytest
 
-from shadow_provider.local.capture import CapturePlan, CaptureWriter
-from shadow_provider.local.http_client import ContainerResponse
-from shadow_provider.local.invocation import Invocation, Outcome
 from shadow_provider.local.moto_bridge import LocalS3, S3MissingError
+from shadow_provider.local.serving.capture import CapturePlan, CaptureWriter
+from shadow_provider.local.serving.http_client import ContainerResponse
+from shadow_provider.local.serving.invocation import Invocation, Outcome
 from shadow_provider.local.settings import LocalSettings
 
 CONFIG: dict[str, Any] = {
@@ -124,7 +124,7 @@ def test_an_hour_has_its_own_object(monkeypatch: pytest.MonkeyPatch) -> None:
     s3 = FakeS3()
     side = writer(s3, "p", LocalSettings(), InitialSamplingPercentage=100)
     for now in (1_700_002_799.25, 1_700_002_800.5):  # 22:59:59.250 and 23:00:00.500 UTC
-        monkeypatch.setattr("shadow_provider.local.capture.time.time", lambda now=now: now)
+        monkeypatch.setattr("shadow_provider.local.serving.capture.time.time", lambda now=now: now)
         side.record(invocation(), OK)
     side.flush()
     folders = [re.sub(r"-[0-9a-f-]{36}\.jsonl$", "", key) for key in s3.objects]

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from shadow_provider.local.fault_board import FaultBoard
 from shadow_provider.local.faults import FAULT, ApiFault, CaptureFault, EndpointFault, Fault, VariantFault
+from shadow_provider.local.faults.board import FaultBoard
 from shadow_provider.local.recognition import Asked
 
 ASKED = Asked("sagemaker", "UpdateEndpoint", "AKIA1", ("prices", "config-2"), "json")

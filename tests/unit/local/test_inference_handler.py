@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shadow_provider.local.inference_handler import InferenceHandler, UnsupportedFormatError, decode, encode
+from shadow_provider.local.serving.inference_handler import InferenceHandler, UnsupportedFormatError, decode, encode
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shadow_provider.local.cloudwatch_math_values import MathError, TimeSeries, Value
-from shadow_provider.local.metric_math import evaluate, parse, references
+from shadow_provider.local.cloudwatch.math_values import MathError, TimeSeries, Value
+from shadow_provider.local.cloudwatch.metric_math import evaluate, parse, references
 
 
 def series(points: dict[float, float], period: int = 60, **others: Any) -> TimeSeries:

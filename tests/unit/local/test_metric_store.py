@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadow_provider.local.cloudwatch import CloudWatch
+from shadow_provider.local.cloudwatch.metric_store import MetricStore, Series, SeriesKey
+from shadow_provider.local.cloudwatch.service import CloudWatch
 from shadow_provider.local.errors import AwsError
-from shadow_provider.local.metric_store import MetricStore, Series, SeriesKey
 
 values = st.floats(-1e9, 1e9)
 

@@ -7,8 +7,8 @@ from typing import cast
 
 import pytest
 
-from shadow_provider.local.model_data import ModelDataError, ModelSource, exists, fetch, source_of
 from shadow_provider.local.moto_bridge import LocalS3, S3MissingError
+from shadow_provider.local.serving.model_data import ModelDataError, ModelSource, exists, fetch, source_of
 
 
 class FakeS3:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from shadow_provider.local.calls import CallLog
+from shadow_provider.local.control.calls import CallLog
 from shadow_provider.local.recognition import Asked, names_in_body, recognise
 
 

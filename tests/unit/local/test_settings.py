@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from shadow_provider.local import LocalAddress, LocalSettings
-from shadow_provider.local.mirror import mirrored_share
+from shadow_provider.local.serving.mirror import mirrored_share
 
 
 def test_the_connection_reaches_sts_too() -> None:
@@ -47,6 +47,16 @@ def test_settings_that_make_no_sense_are_refused() -> None:
     for wrong in ({"account_id": "1"}, {"startup_timeout": 0}, {"unknown": 1}, {"capture_event_id": "both"}):
         with pytest.raises(ValidationError):
             LocalSettings.model_validate(wrong)
+
+
+@pytest.mark.parametrize(
+    ("clock", "window", "seconds"),
+    [(1, None, 480), (1, 60, 60), (1, 0.7, 0.7), (60, 1200, 20), (60, None, 10), (60, 60, 10), (60, 5, 5)],
+)
+def test_the_clock_shortens_startup_windows_but_leaves_processes_time_to_start(
+    clock: float, window: float | None, seconds: float
+) -> None:
+    assert LocalSettings(clock=clock).startup_window(window) == seconds
 
 
 @pytest.mark.parametrize(

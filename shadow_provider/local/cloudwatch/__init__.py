@@ -1,0 +1,1 @@
+"""The local CloudWatch: metric values, statistics, metric math, and alarms that evaluate."""

@@ -1,0 +1,206 @@
+"""Alarms that really evaluate: their states, when they are looked at again, their history."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from shadow_provider.local.cloudwatch.alarm_verdict import EXTRA_PERIODS, Rule, Verdict, judge
+from shadow_provider.local.cloudwatch.math_values import MathError, TimeSeries
+from shadow_provider.local.cloudwatch.metric_store import MetricStore
+from shadow_provider.local.cloudwatch.reading import MetricReader, Queries, expression_error
+from shadow_provider.local.errors import AwsError
+
+# Between two evaluations of an alarm, seconds. AWS: a minute, or 10 s for periods shorter than a minute.
+EVALUATION_INTERVAL = 1.0
+_HISTORY_LIMIT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryItem:
+    """One line of an alarm's history; the time is in epoch seconds."""
+
+    alarm: str
+    at: float
+    kind: str
+    summary: str
+    data: str
+
+
+@dataclass(slots=True)
+class Alarm:
+    """One alarm. Times are epoch seconds.
+
+    Attributes:
+        config: The members of PutMetricAlarm as DescribeAlarms shows them.
+        rule: What decides the state.
+        queries: What it watches; one of them is returned.
+        period: Seconds.
+        configured: When it was last put.
+        due: When it is evaluated again.
+    """
+
+    config: dict[str, Any]
+    rule: Rule
+    queries: Queries
+    period: int
+    configured: float
+    due: float
+    state: str = "INSUFFICIENT_DATA"
+    reason: str = "Unchecked: Initial alarm creation"
+    reason_data: str | None = None
+    updated: float = 0.0
+    transitioned: float = 0.0
+    history: list[HistoryItem] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The alarm's name."""
+        return str(self.config["AlarmName"])
+
+    def record(self, at: float, kind: str, summary: str, data: dict[str, Any]) -> None:
+        """Adds a line to the history."""
+        item = HistoryItem(self.name, at, kind, summary, json.dumps({"version": "1.0", **data}))
+        self.history = [*self.history[1 - _HISTORY_LIMIT :], item]
+
+
+class Alarms:
+    """All alarms. They are evaluated when someone looks: before each read, those that are due.
+
+    Args:
+        store: Where the values are, and the time of day.
+        interval: Seconds between two evaluations of an alarm.
+    """
+
+    def __init__(self, store: MetricStore, interval: float = EVALUATION_INTERVAL) -> None:
+        self._store = store
+        self._reader = MetricReader(store)
+        self._interval = interval
+        self._alarms: dict[str, Alarm] = {}
+        self._deleted: list[HistoryItem] = []
+
+    def evaluated(self) -> list[Alarm]:
+        """All alarms by name, after those that are due were evaluated."""
+        now = self._store.now()
+        for alarm in self._alarms.values():
+            if now >= alarm.due:
+                self._evaluate(alarm, now)
+        return [self._alarms[name] for name in sorted(self._alarms)]
+
+    def alarm_state(self, name: str) -> str | None:
+        """An alarm's state now: OK, ALARM or INSUFFICIENT_DATA; None if there is no such alarm."""
+        alarm = self._alarms.get(name)
+        if alarm is None:
+            return None
+        now = self._store.now()
+        if now >= alarm.due:
+            self._evaluate(alarm, now)
+        return alarm.state
+
+    def put(self, config: dict[str, Any], rule: Rule, queries: Queries, period: int) -> None:
+        """Makes an alarm, or replaces what an alarm of that name watches; its state stays then.
+
+        Raises:
+            AwsError: ValidationError, if what it watches is no single time series.
+        """
+        now = self._store.now()
+        self._watched(queries, now - period, now)
+        due = now + self._interval
+        alarm = self._alarms.get(config["AlarmName"])
+        if alarm is None:
+            alarm = Alarm(config, rule, queries, period, now, due, updated=now, transitioned=now)
+            self._alarms[alarm.name] = alarm
+            done, kind = "created", "Create"
+        else:
+            alarm.config, alarm.rule, alarm.queries, alarm.period = config, rule, queries, period
+            alarm.configured, alarm.due = now, due
+            done, kind = "updated", "Update"
+        alarm.record(now, "ConfigurationUpdate", f'Alarm "{alarm.name}" {done}', {"type": kind})
+
+    def delete(self, names: list[str]) -> None:
+        """Deletes alarms: all of them, or none if one does not exist.
+
+        Raises:
+            AwsError: ResourceNotFound.
+        """
+        for name in names:
+            self._known(name)
+        for name in dict.fromkeys(names):
+            alarm = self._alarms.pop(name)
+            alarm.record(self._store.now(), "ConfigurationUpdate", f'Alarm "{name}" deleted', {"type": "Delete"})
+            self._deleted = [*self._deleted, *alarm.history][-_HISTORY_LIMIT:]
+
+    def set_state(self, name: str, state: str, reason: str, reason_data: str | None) -> None:
+        """Sets a state; the next evaluation may change it again.
+
+        Raises:
+            AwsError: ResourceNotFound.
+        """
+        alarm = self._known(name)
+        now = self._store.now()
+        if now >= alarm.due:
+            self._evaluate(alarm, now)
+        self._change(alarm, Verdict(state, reason), reason_data, now)
+        alarm.due = now + self._interval
+
+    def history(self) -> list[HistoryItem]:
+        """What happened to all alarms, deleted ones included, oldest first."""
+        found = [item for alarm in self.evaluated() for item in alarm.history]
+        return sorted([*self._deleted, *found], key=lambda item: item.at)
+
+    def _known(self, name: str) -> Alarm:
+        alarm = self._alarms.get(name)
+        if alarm is None:
+            raise AwsError("ResourceNotFound", f"Unknown alarm: {name}", 404)
+        return alarm
+
+    def _evaluate(self, alarm: Alarm, now: float) -> None:
+        alarm.due = now + self._interval
+        series = self._series(alarm, now)
+        datapoints = [(at, series.points.get(at)) for at in series.periods()]
+        verdict = judge(alarm.rule, datapoints)
+        if verdict is not None and verdict.state != alarm.state:
+            self._change(alarm, verdict, _reason_data(alarm, series, now), now)
+
+    def _series(self, alarm: Alarm, now: float) -> TimeSeries:
+        """The values of the evaluation range, which ends with the last full minute and moves on minute by minute."""
+        step = 60 if alarm.period >= 60 else 10
+        end = now - now % step
+        start = end - (alarm.rule.periods + EXTRA_PERIODS) * alarm.period
+        return self._watched(alarm.queries, start, end)
+
+    def _watched(self, queries: Queries, start: float, end: float) -> TimeSeries:
+        name = queries.returned[0]["Id"]
+        value = self._reader.exactly(queries, start, end)[name]
+        if not isinstance(value, TimeSeries):
+            raise expression_error(name, MathError("An alarm needs a single time series"))
+        return value
+
+    def _change(self, alarm: Alarm, verdict: Verdict, reason_data: str | None, now: float) -> None:
+        old = {"stateValue": alarm.state, "stateReason": alarm.reason}
+        new = {"stateValue": verdict.state, "stateReason": verdict.reason}
+        if verdict.state != alarm.state:
+            alarm.transitioned = now
+            summary = f"Alarm updated from {alarm.state} to {verdict.state}"
+            alarm.record(now, "StateUpdate", summary, {"oldState": old, "newState": new})
+        alarm.state, alarm.reason, alarm.reason_data = verdict.state, verdict.reason, reason_data
+        alarm.updated = now
+
+
+def _reason_data(alarm: Alarm, series: TimeSeries, now: float) -> str:
+    """The same as the reason, for programs; its members are the ones AWS shows."""
+    recent = sorted(series.points.items())[-alarm.rule.periods :]
+    data: dict[str, Any] = {"version": "1.0", "queryDate": _iso(now)}
+    if recent:
+        data["startDate"] = _iso(recent[0][0])
+    for member, name in (("statistic", "Statistic"), ("statistic", "ExtendedStatistic"), ("unit", "Unit")):
+        if name in alarm.config:
+            data[member] = alarm.config[name]
+    data |= {"period": alarm.period, "recentDatapoints": [value for _, value in recent]}
+    return json.dumps({**data, "threshold": alarm.rule.threshold})
+
+
+def _iso(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S}.{int(at % 1 * 1000):03d}+0000"

@@ -1,0 +1,113 @@
+"""The control API from Python: faults and calls of a running local AWS."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from shadow_provider.local.control.calls import Call
+from shadow_provider.local.faults import Fault, FaultState
+
+_TIMEOUT = 30.0
+
+
+class ControlError(Exception):
+    """The control API refused something; the text says what."""
+
+
+class ControlClient:
+    """Calls the control API.
+
+    Args:
+        endpoint_url: Where the local AWS is.
+    """
+
+    def __init__(self, endpoint_url: str) -> None:
+        self._base = f"{endpoint_url}/_local/"
+
+    def send(self, method: str, path: str, content: str | None = None) -> dict[str, Any]:
+        """Sends a request and returns the JSON of the answer.
+
+        Raises:
+            ControlError: It was refused.
+        """
+        request = urllib.request.Request(  # noqa: S310 - our own server's URL
+            self._base + path,
+            data=None if content is None else content.encode(),
+            method=method,
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
+                found: dict[str, Any] = json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise ControlError(json.load(error)["error"]) from error
+        return found
+
+    def calls(self, **filters: str | int) -> list[Call]:
+        """The calls that the filters let through."""
+        found = self.send("GET", f"calls?{urlencode(filters)}")["calls"]
+        return [Call.model_validate(call) for call in found]
+
+
+class Faults:
+    """The faults of a running local AWS.
+
+    Args:
+        client: Its control API.
+    """
+
+    def __init__(self, client: ControlClient) -> None:
+        self._client = client
+
+    def add(self, fault: Fault) -> SetFault:
+        """Sets a fault; it acts from now on."""
+        made = self._client.send("POST", "faults", fault.model_dump_json())
+        return SetFault(made["id"], fault, self._client)
+
+    def list(self) -> list[FaultState]:
+        """All faults that are set, with how often each fired; those that are used up stay in the list."""
+        return [FaultState.model_validate(state) for state in self._client.send("GET", "faults")["faults"]]
+
+    def clear(self) -> None:
+        """Removes all faults and undoes what lasts of them: processes that hang go on."""
+        self._client.send("DELETE", "faults")
+
+
+@dataclass(frozen=True)
+class SetFault:
+    """A fault that was set.
+
+    Attributes:
+        id: Its id; calls in the log name it.
+        fault: What it is.
+        client: The control API.
+    """
+
+    id: str
+    fault: Fault
+    client: ControlClient
+
+    @property
+    def state(self) -> FaultState:
+        """As it is now.
+
+        Raises:
+            ControlError: It was removed.
+        """
+        return FaultState.model_validate(self.client.send("GET", f"faults/{self.id}"))
+
+    @property
+    def fired(self) -> int:
+        """How often it fired so far."""
+        return self.state.fired
+
+    def remove(self) -> None:
+        """Removes it; does nothing if it was removed already."""
+        if any(state.id == self.id for state in Faults(self.client).list()):
+            self.client.send("DELETE", f"faults/{self.id}")

@@ -1,0 +1,166 @@
+"""The faults that are set in a server: which of them match, when they fire, and what removing them undoes."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from shadow_provider.local.faults.models import (
+    ApiFault,
+    CaptureFault,
+    EndpointFault,
+    Fault,
+    FaultState,
+    MetricsFault,
+    VariantFault,
+)
+
+if TYPE_CHECKING:
+    from shadow_provider.local.recognition import Asked
+
+F = TypeVar("F", bound=Fault, covariant=True)
+
+
+@dataclass
+class Armed(Generic[F]):
+    """A fault that is set.
+
+    Attributes:
+        seen: How often it matched.
+        fired: How often it fired.
+        undo: What to do when it is removed.
+    """
+
+    id: str
+    fault: F
+    rng: random.Random
+    seen: int = 0
+    fired: int = 0
+    undo: list[Callable[[], None]] = field(default_factory=list)
+
+    def fires(self) -> bool:
+        """Called when the fault matches: counts, and tells whether it is to go wrong this time."""
+        self.seen += 1
+        limit = self.fault.limit
+        if limit is not None and self.fired >= limit:
+            return False
+        if not isinstance(self.fault, EndpointFault):
+            if self.fault.nth is not None and self.seen != self.fault.nth:
+                return False
+            if self.fault.probability < 1 and self.rng.random() >= self.fault.probability:
+                return False
+        self.fired += 1
+        return True
+
+    @property
+    def state(self) -> FaultState:
+        """As the control API shows it."""
+        return FaultState(id=self.id, fault=self.fault, seen=self.seen, fired=self.fired)
+
+
+class FaultBoard:
+    """All faults that are set, by what they are on. Used in the event loop's thread only.
+
+    Each list is empty while there is no such fault: whoever may have to go wrong asks for that first, and no more.
+
+    Args:
+        seed: Seed of the probabilities; None draws a fresh one.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._seed = seed
+        self._numbers = itertools.count(1)
+        self.api: list[Armed[ApiFault]] = []
+        self.variant: list[Armed[VariantFault]] = []
+        self.endpoint: list[Armed[EndpointFault]] = []
+        self.capture: list[Armed[CaptureFault]] = []
+        self.metrics: list[Armed[MetricsFault]] = []
+
+    def __iter__(self) -> Iterator[Armed[Fault]]:
+        """All of them, in the order they were set."""
+        everything: tuple[Armed[Fault], ...] = (*self.api, *self.variant, *self.endpoint, *self.capture, *self.metrics)
+        return iter(sorted(everything, key=lambda armed: int(armed.id[1:])))
+
+    def add(self, fault: Fault) -> Armed[Fault]:
+        """Sets a fault."""
+        number = next(self._numbers)
+        rng = random.Random(None if self._seed is None else f"{self._seed}/fault/{number}")  # noqa: S311 - chance
+        armed = Armed(f"f{number}", fault, rng)
+        getattr(self, fault.on).append(armed)
+        return armed
+
+    def remove(self, fault_id: str) -> bool:
+        """Removes a fault and undoes what lasts of it; False if there is none of this id."""
+        found = next((armed for armed in self if armed.id == fault_id), None)
+        if found is None:
+            return False
+        getattr(self, found.fault.on).remove(found)
+        for undo in found.undo:
+            undo()
+        return True
+
+    def clear(self) -> int:
+        """Removes all and tells how many there were."""
+        return sum(self.remove(armed.id) for armed in list(self))
+
+    def for_call(self, asked: Asked) -> list[Armed[ApiFault]]:
+        """What goes wrong with a call: any delays, then at most one other fault, the first that fires."""
+        found = []
+        for armed in self.api:
+            fault = armed.fault
+            matches = (
+                fnmatchcase(asked.operation, fault.operation)
+                and fnmatchcase(asked.service, fault.service)
+                and fnmatchcase(asked.principal, fault.principal)
+                and mentions(asked.resources, fault.resource)
+            )
+            if matches and armed.fires():
+                found.append(armed)
+                if fault.kind != "delay":
+                    break
+        return found
+
+    def for_request(self, endpoint: str, variant: str) -> list[Armed[VariantFault]]:
+        """What goes wrong with a request to a variant; all that fire do."""
+        return [
+            armed for armed in self.variant if armed.fault.kind != "fail_pings" and _fires(armed, endpoint, variant)
+        ]
+
+    def fails_ping(self, endpoint: str, variant: str) -> bool:
+        """Whether a /ping of a starting process fails."""
+        pings = [armed for armed in self.variant if armed.fault.kind == "fail_pings"]
+        return any(_fires(armed, endpoint, variant) for armed in pings)
+
+    def for_change(self, endpoint: str, *, update: bool) -> EndpointFault | None:
+        """How a creation or update that begins now is to end."""
+        for armed in self.endpoint:
+            applies = update or armed.fault.kind in ("capacity", "out_of_service")
+            if applies and fnmatchcase(endpoint, armed.fault.endpoint) and armed.fires():
+                return armed.fault
+        return None
+
+    def for_capture(self, endpoint: str, variant: str, *kinds: str) -> list[CaptureFault]:
+        """What goes wrong with a record or an object; all that fire do."""
+        found = [armed for armed in self.capture if armed.fault.kind in kinds and _fires(armed, endpoint, variant)]
+        return [armed.fault for armed in found]
+
+    def for_metric(self, endpoint: str, variant: str, metric: str) -> MetricsFault | None:
+        """What goes wrong with one value."""
+        for armed in self.metrics:
+            if fnmatchcase(metric, armed.fault.metric) and _fires(armed, endpoint, variant):
+                return armed.fault
+        return None
+
+
+def mentions(resources: tuple[str, ...], pattern: str) -> bool:
+    """Whether one of the names fits the pattern; "*" fits calls without any name too."""
+    return pattern == "*" or any(fnmatchcase(resource, pattern) for resource in resources)
+
+
+def _fires(armed: Armed[VariantFault] | Armed[CaptureFault] | Armed[MetricsFault], endpoint: str, variant: str) -> bool:
+    fault = armed.fault
+    return fnmatchcase(endpoint, fault.endpoint) and fnmatchcase(variant, fault.variant) and armed.fires()

@@ -1,0 +1,1 @@
+"""SageMaker's control plane: what is stored, and what its operations answer."""

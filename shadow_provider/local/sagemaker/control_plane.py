@@ -1,0 +1,226 @@
+"""SageMaker's control plane: the operations, each checked against its shape and then against AWS's rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from shadow_provider.local.errors import UnsupportedLocally, ValidationException, not_found, unknown_operation
+from shadow_provider.local.moto_bridge import LocalS3
+from shadow_provider.local.sagemaker.describe import describe_endpoint
+from shadow_provider.local.sagemaker.listing import page, select
+from shadow_provider.local.sagemaker.resources import (
+    Resource,
+    ResourceStore,
+    TagStore,
+    check_config,
+    check_model,
+    plan_variants,
+)
+from shadow_provider.local.serving.deployment import VariantPlan
+from shadow_provider.local.serving.endpoints import Endpoint, Endpoints
+from shadow_provider.local.settings import LocalSettings
+from shadow_provider.local.validation import service_model, validate
+
+Json = dict[str, Any]
+_KINDS = {"model": "model", "endpoint-config": "endpoint configuration", "endpoint": "endpoint"}
+
+
+class ControlPlane:
+    """Answers SageMaker's JSON 1.1 operations.
+
+    Args:
+        settings: Region and account of the ARNs.
+        endpoints: The state machine.
+        s3: The local S3, for the check of model data.
+    """
+
+    def __init__(self, settings: LocalSettings, endpoints: Endpoints, s3: LocalS3) -> None:
+        prefix = f"arn:aws:sagemaker:{settings.region}:{settings.account_id}"
+        self._endpoints = endpoints
+        self._s3 = s3
+        self._models = ResourceStore("model", f"{prefix}:model/")
+        self._configs = ResourceStore("endpoint configuration", f"{prefix}:endpoint-config/")
+        self._tags = TagStore()
+        self._operations: dict[str, Callable[[Json], Json]] = {
+            "AddTags": self._add_tags,
+            "CreateEndpoint": self._create_endpoint,
+            "CreateEndpointConfig": self._create_endpoint_config,
+            "CreateModel": self._create_model,
+            "DeleteEndpoint": self._delete_endpoint,
+            "DeleteEndpointConfig": self._delete_endpoint_config,
+            "DeleteModel": self._delete_model,
+            "DeleteTags": self._delete_tags,
+            "DescribeEndpoint": self._describe_endpoint,
+            "DescribeEndpointConfig": self._describe_endpoint_config,
+            "DescribeModel": self._describe_model,
+            "ListEndpointConfigs": self._list_endpoint_configs,
+            "ListEndpoints": self._list_endpoints,
+            "ListModels": self._list_models,
+            "ListTags": self._list_tags,
+            "UpdateEndpoint": self._update_endpoint,
+        }
+
+    @property
+    def operations(self) -> list[str]:
+        """Names of the operations that are implemented."""
+        return sorted(self._operations)
+
+    def call(self, operation: str, request: Json) -> Json:
+        """Answers an operation; what takes time goes on after the answer, as on AWS.
+
+        Raises:
+            AwsError: In AWS's words; UnknownOperationException for what is not implemented.
+        """
+        handler = self._operations.get(operation)
+        if handler is None:
+            raise unknown_operation(operation)
+        shape = service_model("sagemaker").operation_model(operation).input_shape
+        assert shape is not None
+        validate(shape, request)
+        return handler({name: value for name, value in request.items() if value is not None})
+
+    def _create_model(self, request: Json) -> Json:
+        self._models.check_free(request["ModelName"])
+        content = check_model(request, self._s3)
+        return {"ModelArn": self._store(self._models, request["ModelName"], content, request).arn}
+
+    def _describe_model(self, request: Json) -> Json:
+        model = self._models.get(request["ModelName"])
+        return {**model.content, "ModelArn": model.arn, "CreationTime": model.created}
+
+    def _delete_model(self, request: Json) -> Json:
+        self._tags.forget(self._models.remove(request["ModelName"]).arn)
+        return {}
+
+    def _list_models(self, request: Json) -> Json:
+        rows = [
+            {"ModelName": model.name, "ModelArn": model.arn, "CreationTime": model.created} for model in self._models
+        ]
+        found, more = page(select(rows, "Model", request), request)
+        return {"Models": found, **more}
+
+    def _create_endpoint_config(self, request: Json) -> Json:
+        self._configs.check_free(request["EndpointConfigName"])
+        content = check_config(request, self._model)
+        return {"EndpointConfigArn": self._store(self._configs, request["EndpointConfigName"], content, request).arn}
+
+    def _describe_endpoint_config(self, request: Json) -> Json:
+        config = self._configs.get(request["EndpointConfigName"])
+        return {**config.content, "EndpointConfigArn": config.arn, "CreationTime": config.created}
+
+    def _delete_endpoint_config(self, request: Json) -> Json:
+        self._tags.forget(self._configs.remove(request["EndpointConfigName"]).arn)
+        return {}
+
+    def _list_endpoint_configs(self, request: Json) -> Json:
+        rows = [
+            {"EndpointConfigName": config.name, "EndpointConfigArn": config.arn, "CreationTime": config.created}
+            for config in self._configs
+        ]
+        found, more = page(select(rows, "EndpointConfig", request), request)
+        return {"EndpointConfigs": found, **more}
+
+    def _create_endpoint(self, request: Json) -> Json:
+        if "DeploymentConfig" in request:
+            raise UnsupportedLocally("DeploymentConfig")
+        name = request["EndpointName"]
+        self._endpoints.check_free(name)
+        config = self._configs.get(request["EndpointConfigName"]).content
+        production, shadows = self._plans(config)
+        self._tags.add(self._endpoints.arn(name), request.get("Tags", []))
+        return {"EndpointArn": self._endpoints.create(name, config, production, shadows).arn}
+
+    def _update_endpoint(self, request: Json) -> Json:
+        for member in ("DeploymentConfig", "RetainDeploymentConfig"):
+            if request.get(member):
+                raise UnsupportedLocally(member)
+        endpoint = self._endpoints.get(request["EndpointName"])
+        self._endpoints.check_changeable(endpoint)
+        # An endpoint whose own configuration was deleted cannot be updated any more, as on AWS.
+        self._configs.get(endpoint.config_name)
+        config = self._configs.get(request["EndpointConfigName"]).content
+        production, shadows = self._plans(config)
+        if request.get("RetainAllVariantProperties"):
+            excluded = {item["VariantPropertyType"] for item in request.get("ExcludeRetainedVariantProperties", [])}
+            production = [_retain(plan, endpoint, excluded) for plan in production]
+            shadows = [_retain(plan, endpoint, excluded) for plan in shadows]
+        self._endpoints.update(endpoint, config, production, shadows)
+        return {"EndpointArn": endpoint.arn}
+
+    def _describe_endpoint(self, request: Json) -> Json:
+        return describe_endpoint(self._endpoints.get(request["EndpointName"]))
+
+    def _delete_endpoint(self, request: Json) -> Json:
+        endpoint = self._endpoints.get(request["EndpointName"])
+        self._endpoints.delete(endpoint)
+        self._tags.forget(endpoint.arn)
+        return {}
+
+    def _list_endpoints(self, request: Json) -> Json:
+        rows = [
+            {
+                "EndpointName": endpoint.name,
+                "EndpointArn": endpoint.arn,
+                "CreationTime": endpoint.created,
+                "LastModifiedTime": endpoint.modified,
+                "EndpointStatus": endpoint.status.value,
+            }
+            for endpoint in self._endpoints
+        ]
+        found, more = page(select(rows, "Endpoint", request), request)
+        return {"Endpoints": found, **more}
+
+    def _add_tags(self, request: Json) -> Json:
+        return {"Tags": self._tags.add(self._existing(request["ResourceArn"]), request["Tags"])}
+
+    def _list_tags(self, request: Json) -> Json:
+        found, more = page(self._tags.list(self._existing(request["ResourceArn"])), request, default=50)
+        return {"Tags": found, **more}
+
+    def _delete_tags(self, request: Json) -> Json:
+        self._tags.remove(self._existing(request["ResourceArn"]), request["TagKeys"])
+        return {}
+
+    def _existing(self, arn: str) -> str:
+        """The ARN of a resource that there is; its name may be written in any case."""
+        kind, _, name = arn.rpartition(":")[2].partition("/")
+        if kind not in _KINDS:
+            raise UnsupportedLocally(f"tags of the resource type {kind}")
+        known = f"{arn.rpartition(':')[0]}:{kind}/{name.lower()}"
+        stores: dict[str, ResourceStore | Endpoints] = {
+            "model": self._models,
+            "endpoint-config": self._configs,
+            "endpoint": self._endpoints,
+        }
+        if stores[kind].by_arn(known) is None:
+            raise not_found(_KINDS[kind], arn)
+        return known
+
+    def _store(self, store: ResourceStore, name: str, content: Json, request: Json) -> Resource:
+        # Tags first: they can be refused, and a refused request leaves nothing behind.
+        self._tags.add(store.arn(name), request.get("Tags", []))
+        return store.add(name, content)
+
+    def _model(self, name: str) -> Json:
+        return self._models.get(name).content
+
+    def _plans(self, config: Json) -> tuple[list[VariantPlan], list[VariantPlan]]:
+        production = plan_variants(config, "ProductionVariants", self._model)
+        shadows = plan_variants(config, "ShadowProductionVariants", self._model)
+        if not any(plan.weight for plan in production):
+            raise ValidationException("At least one production variant must have a weight greater than zero.")
+        return production, shadows
+
+
+def _retain(plan: VariantPlan, endpoint: Endpoint, excluded: set[str]) -> VariantPlan:
+    """RetainAllVariantProperties: a variant of the same name keeps its current weight and instance count."""
+    serving = endpoint.current(plan.name)
+    if serving is None:
+        return plan
+    return replace(
+        plan,
+        weight=plan.weight if "DesiredWeight" in excluded else serving.weight,
+        count=plan.count if "DesiredInstanceCount" in excluded else serving.count,
+    )

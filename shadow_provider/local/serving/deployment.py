@@ -1,0 +1,254 @@
+"""What serves an endpoint at one time: the variants of one endpoint configuration, as running fleets."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shadow_provider.local.cloudwatch.metric_store import MetricStore
+from shadow_provider.local.faults.board import FaultBoard
+from shadow_provider.local.moto_bridge import LocalS3
+from shadow_provider.local.serving import model_data
+from shadow_provider.local.serving.capture import CapturePlan, CaptureWriter
+from shadow_provider.local.serving.fleet import Fleet, ProcessSpec, UnhealthyError, start_all
+from shadow_provider.local.serving.mirror import Mirror, mirrored_share
+from shadow_provider.local.serving.variant import Variant, VariantCounters
+from shadow_provider.local.serving.variant_faults import VariantFaults
+from shadow_provider.local.serving.variant_metrics import VariantMetrics
+from shadow_provider.local.settings import LocalSettings
+
+logger = logging.getLogger(__name__)
+
+
+class DeploymentError(Exception):
+    """The new fleet did not come up; the text is AWS's FailureReason."""
+
+
+@dataclass(frozen=True)
+class Machinery:
+    """What all deployments of the server share.
+
+    Attributes:
+        settings: The server's settings.
+        s3: The local S3.
+        metrics: The local CloudWatch's store.
+        work_dir: Model data of the running fleets.
+        log_dir: Logs of the model processes.
+        socket_dir: Their sockets.
+        numbers: Numbers the processes.
+        faults: What is to go wrong.
+    """
+
+    settings: LocalSettings
+    s3: LocalS3
+    metrics: MetricStore
+    work_dir: Path
+    log_dir: Path
+    socket_dir: Path
+    numbers: itertools.count[int]
+    faults: FaultBoard
+
+
+@dataclass(frozen=True)
+class VariantPlan:
+    """A variant to be started.
+
+    Attributes:
+        definition: The ProductionVariant of the endpoint configuration.
+        container: The container definition of its model.
+        weight: Weight to start with.
+        count: Instances to start with.
+    """
+
+    definition: dict[str, Any]
+    container: dict[str, Any]
+    weight: float
+    count: int
+
+    @property
+    def name(self) -> str:
+        """VariantName."""
+        return str(self.definition["VariantName"])
+
+
+class Deployment:
+    """The fleets of one endpoint configuration.
+
+    Args:
+        endpoint: Name of the endpoint.
+        config: The endpoint configuration as described.
+        production: Its production variants.
+        shadows: Its shadow variants, at most one.
+        counters: Gives the endpoint's counters for a variant name.
+        machinery: What is shared.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        config: dict[str, Any],
+        production: list[VariantPlan],
+        shadows: list[VariantPlan],
+        counters: Callable[[str], VariantCounters],
+        machinery: Machinery,
+    ) -> None:
+        self.config = config
+        self.plans = (production, shadows)
+        self._endpoint = endpoint
+        self._machinery = machinery
+        self._directory = machinery.work_dir / f"{endpoint}-{next(machinery.numbers)}"
+        seed = machinery.settings.seed
+        name = f"{endpoint}/{config['EndpointConfigName']}"
+        self.rng = random.Random(None if seed is None else f"{seed}/{name}")  # noqa: S311 - sampling, not secrecy
+        capture = CapturePlan.of(config.get("DataCaptureConfig"))
+        self.production = [self._variant(plan, capture, counters, nice=0) for plan in production]
+        self.shadows = [self._variant(plan, capture, counters, nice=machinery.settings.shadow_nice) for plan in shadows]
+        self.mirrors = [
+            Mirror(
+                shadow,
+                mirrored_share(self.production[0].weight, shadow.weight),
+                machinery.settings.mirror_queue_size,
+                random.Random(None if seed is None else f"{seed}/{name}/mirror"),  # noqa: S311
+            )
+            for shadow in self.shadows
+        ]
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._flusher: asyncio.Task[None] | None = None
+
+    @property
+    def variants(self) -> list[Variant]:
+        """Production, then shadow."""
+        return [*self.production, *self.shadows]
+
+    async def start(self) -> None:
+        """Starts all fleets; on failure nothing of it is left.
+
+        Raises:
+            DeploymentError: With AWS's words.
+        """
+        settings = self._machinery.settings
+        await asyncio.sleep(settings.real(settings.provisioning_seconds))
+        plans = [*self.plans[0], *self.plans[1]]
+        starts = [self._start(variant, plan) for variant, plan in zip(self.variants, plans, strict=True)]
+        await start_all(starts, self.stop)
+        self._flusher = asyncio.create_task(self._flush_for_ever())
+
+    async def retire(self) -> None:
+        """Lets the requests and copies under way finish, writes all captures, stops the processes."""
+        settings = self._machinery.settings
+        try:
+            # A caller that waits for its answer is never cut off: its own time limit ends the wait.
+            async with asyncio.timeout(settings.invocation_timeout + settings.drain_timeout):
+                await self._idle.wait()
+        except TimeoutError:
+            logger.warning("%s: %d requests did not end", self._endpoint, self._in_flight)
+        finally:
+            await asyncio.gather(*(mirror.drain(settings.drain_timeout) for mirror in self.mirrors))
+            await self.stop()
+
+    async def stop(self) -> None:
+        """Stops the processes at once and writes what was captured."""
+        if self._flusher is not None:
+            self._flusher.cancel()
+        for mirror in self.mirrors:
+            await mirror.drain(0)
+        for variant in self.variants:
+            if variant.capture is not None:
+                variant.capture.flush()
+        await asyncio.gather(*(variant.fleet.stop() for variant in self.variants))
+        await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """While a request is inside, this deployment is not retired."""
+        self._in_flight += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._idle.set()
+
+    def choose(self, target: str | None) -> Variant | None:
+        """The production variant for a request: the target, else by weight; None if there is no such variant."""
+        if target is not None:
+            return next((variant for variant in self.production if variant.name == target), None)
+        if len(self.production) == 1:
+            return self.production[0]
+        weights = [variant.weight for variant in self.production]
+        if not any(weights):
+            return None
+        return self.rng.choices(self.production, weights)[0]
+
+    def _variant(
+        self,
+        plan: VariantPlan,
+        capture: CapturePlan | None,
+        counters: Callable[[str], VariantCounters],
+        nice: int,
+    ) -> Variant:
+        machinery, settings = self._machinery, self._machinery.settings
+        faults = VariantFaults(machinery.faults, self._endpoint, plan.name)
+        spec = ProcessSpec(
+            label=f"{self._endpoint}/{plan.name}",
+            model_dir=self._directory / plan.name,
+            environment=plan.container.get("Environment", {}),
+            log_dir=machinery.log_dir,
+            socket_dir=machinery.socket_dir,
+            nice=nice,
+            startup_timeout=settings.startup_window(plan.definition.get("ContainerStartupHealthCheckTimeoutInSeconds")),
+            faults=faults,
+        )
+        writer = None
+        if capture is not None:
+            seed = settings.seed
+            name = None if seed is None else f"{seed}/{self._endpoint}/{plan.name}/capture"
+            rng = random.Random(name)  # noqa: S311 - sampling, not secrecy
+            writer = CaptureWriter(capture, self._endpoint, plan.name, machinery.s3, settings, rng, faults.board)
+        return Variant(
+            definition=plan.definition,
+            image=plan.container.get("Image", ""),
+            weight=plan.weight,
+            count=plan.count,
+            fleet=Fleet(spec, machinery.numbers),
+            metrics=VariantMetrics(
+                machinery.metrics, self._endpoint, plan.name, settings.metric_resolution, faults.board
+            ),
+            counters=counters(plan.name),
+            capture=writer,
+            invocation_timeout=settings.invocation_timeout,
+            faults=faults,
+        )
+
+    async def _start(self, variant: Variant, plan: VariantPlan) -> None:
+        source = model_data.source_of(plan.container)
+        assert source is not None  # refused when the endpoint was asked for
+        try:
+            await asyncio.to_thread(model_data.fetch, self._machinery.s3, source, self._directory / plan.name)
+            await variant.fleet.start(plan.count)
+        except model_data.ModelDataError as error:
+            raise DeploymentError(str(error)) from error
+        except UnhealthyError as error:
+            raise DeploymentError(
+                f"The primary container for production variant {plan.name} did not pass the ping health check. "
+                "Please check CloudWatch logs for this endpoint."
+            ) from error
+
+    async def _flush_for_ever(self) -> None:
+        interval = self._machinery.settings.capture_flush_seconds
+        writers = [variant.capture for variant in self.variants if variant.capture is not None]
+        while writers:
+            await asyncio.sleep(min(1.0, interval / 2))
+            for writer in writers:
+                writer.flush(only_older_than=interval)

@@ -1,0 +1,80 @@
+"""Copies of requests to the shadow: after the caller has its answer, bounded, never in the caller's way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+
+from shadow_provider.local.serving.invocation import Invocation
+from shadow_provider.local.serving.variant import Variant
+
+logger = logging.getLogger(__name__)
+
+
+def mirrored_share(production_weight: float, shadow_weight: float) -> float:
+    """The share of requests that is copied: min(1, shadow weight / production weight).
+
+    AWS publishes no formula. Its notebook says that weights 1 and 0.5 mirror 50 %; this agrees with all published
+    examples and with min(1, shadow weight) where the production weight is 1.
+    """
+    if production_weight <= 0:
+        return 1.0 if shadow_weight > 0 else 0.0
+    return min(1.0, shadow_weight / production_weight)
+
+
+class Mirror:
+    """Sends copies to one shadow variant.
+
+    Each copy is sent at once, so that the shadow sees the load that production sees; when `limit` copies are under
+    way, further ones are dropped and counted. Copies are never retried.
+
+    Args:
+        shadow: The variant that gets them.
+        share: Share of requests to copy, 0 to 1.
+        limit: Copies under way at most.
+        rng: Decides which requests are copied.
+    """
+
+    def __init__(self, shadow: Variant, share: float, limit: int, rng: random.Random) -> None:
+        self.shadow = shadow
+        self.share = share
+        self._limit = limit
+        self._rng = rng
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def offer(self, invocation: Invocation) -> None:
+        """Copies the request if sampling wants it and there is room; returns at once."""
+        if self._rng.random() >= self.share:
+            return
+        if len(self._under_way) >= self._limit:
+            self._drop(1, "the mirror queue is full")
+            return
+        self.shadow.counters.mirrored += 1
+        task = asyncio.create_task(self._send(invocation))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def drain(self, seconds: float) -> None:
+        """Waits for the copies under way, at most `seconds`; the rest is given up and counted as dropped."""
+        if not self._under_way:
+            return
+        _, late = await asyncio.wait(self._under_way, timeout=seconds)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+            self._drop(len(late), "the fleet stops")
+
+    async def _send(self, invocation: Invocation) -> None:
+        started = time.perf_counter()
+        outcome = await self.shadow.invoke(invocation)
+        overhead = time.perf_counter() - started - outcome.model_seconds
+        self.shadow.account(invocation, outcome, overhead)
+
+    def _drop(self, count: int, why: str) -> None:
+        before = self.shadow.counters.dropped
+        self.shadow.counters.dropped += count
+        if before == 0 or before // 100 != (before + count) // 100:
+            logger.warning("%s: %d mirrored requests dropped so far: %s", self.shadow.name, before + count, why)
