@@ -9,7 +9,7 @@ from typing import Any
 from shadow_provider.local.cloudwatch.query import answer_query
 from shadow_provider.local.cloudwatch.service import CloudWatch
 from shadow_provider.local.control.api import ControlApi
-from shadow_provider.local.errors import AwsError, internal_failure, unknown_operation
+from shadow_provider.local.errors import AwsError, ClientGoneError, internal_failure, unknown_operation
 from shadow_provider.local.moto_bridge import MotoBridge
 from shadow_provider.local.protocol import (
     JSON_1_0,
@@ -19,6 +19,7 @@ from shadow_provider.local.protocol import (
     Response,
     Scope,
     Send,
+    check_announced,
     error_response,
     headers_of,
     json_response,
@@ -73,6 +74,8 @@ class LocalApp:
 
         try:
             await self._route(scope, receive, watched)
+        except (AwsError, ClientGoneError):
+            raise  # of a request that was not read to its end: the connection has to be closed too
         except Exception:
             logger.exception("%s %s failed", scope["method"], scope["path"])
             if not started:
@@ -88,9 +91,11 @@ class LocalApp:
         target = headers.get("x-amz-target", "")
         service = _CREDENTIAL_SCOPE.search(headers.get("authorization", ""))
         if target.startswith((_SAGEMAKER, _CLOUDWATCH)) or (service and service[1] in ("sagemaker", "monitoring")):
+            check_announced(headers)
             request = Request(scope["method"], raw_path, headers, await read_body(receive))
             await send_response(send, self._ours(request, target))
         elif raw_path.startswith("/_local/") and service is None:
+            check_announced(headers)
             request = Request(scope["method"], raw_path, headers, await read_body(receive))
             await send_response(send, self._control.answer(request, scope["query_string"].decode("latin-1")))
         elif raw_path.startswith("/moto-api"):

@@ -37,6 +37,23 @@ class UnsupportedLocally(ValidationException):
         super().__init__(f"The local AWS does not support {what} yet.")
 
 
+class RequestTooLargeError(AwsError):
+    """More than is taken of a request's body; the rest of it is still on its way.
+
+    Args:
+        limit: What is taken, bytes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            "RequestEntityTooLargeException", f"The request entity is larger than {limit} bytes.", status=413
+        )
+
+
+class ClientGoneError(Exception):
+    """The caller closed the connection before its request was complete: nothing is done, nobody is to be answered."""
+
+
 def not_found(kind: str, arn: str) -> ValidationException:
     """AWS's words for a model, endpoint or endpoint configuration that does not exist."""
     return ValidationException(f'Could not find {kind} "{arn}".')

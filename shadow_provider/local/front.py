@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
-import struct
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from xml.sax.saxutils import escape
-
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from shadow_provider.local.control.calls import CallLog
-from shadow_provider.local.errors import AwsError
+from shadow_provider.local.errors import AwsError, ClientGoneError
 from shadow_provider.local.faults import ApiFault
 from shadow_provider.local.faults.board import Armed, FaultBoard
+from shadow_provider.local.guard import RESET
 from shadow_provider.local.protocol import (
     JSON_1_0,
     JSON_1_1,
     Receive,
-    Response,
     Scope,
     Send,
-    error_response,
+    check_announced,
+    encoded_error,
     headers_of,
     read_body,
     send_response,
@@ -33,7 +29,6 @@ from shadow_provider.local.recognition import Asked, names_in_body, recognise
 
 _App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _Message = MutableMapping[str, Any]
-_RESET = "shadow_provider.reset"
 _CODE = re.compile(rb'<Code>([^<]+)</Code>|"__type"\s*:\s*"([^"]+)"')
 # Code, words and status of a fault, in each protocol's manner.
 _REFUSALS = {
@@ -44,28 +39,6 @@ _REFUSALS = {
     ("expired_token", "query"): ("ExpiredToken", "The security token included in the request is expired", 403),
     ("expired_token", "s3"): ("ExpiredToken", "The provided token has expired.", 400),
 }
-
-
-class ResettableProtocol(HttpToolsProtocol):
-    """uvicorn's connection; the app may reset it. ASGI has no message for ending a connection without an answer."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Puts the way to reset the connection into the scope of each of its requests."""
-        super().connection_made(transport)
-        app = self.app
-
-        def with_reset(scope: Any, receive: Any, send: Any) -> Any:
-            scope[_RESET] = lambda: _reset(transport)
-            return app(scope, receive, send)
-
-        self.app = with_reset
-
-
-def _reset(transport: asyncio.Transport) -> None:
-    # Without lingering the kernel sends RST instead of an orderly end.
-    connection = transport.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
 
 
 class Front:
@@ -89,12 +62,26 @@ class Front:
             return
         received = time.time()
         headers = headers_of(scope)
-        body = b""
-        if names_in_body(headers):
-            body = await read_body(receive)
+        try:
+            body = await _body(headers, receive)
+        except (AwsError, ClientGoneError) as error:
+            self._log_unread(_asked(scope, headers, b""), received, error)
+            raise
+        if body:
             receive = _replayed(body, receive)
-        raw_path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
-        asked = recognise(scope["method"], raw_path, scope["query_string"].decode("latin-1"), headers, body)
+        asked = _asked(scope, headers, body)
+        try:
+            await self._pass_on(asked, received, scope, receive, send)
+        except (AwsError, ClientGoneError) as error:
+            self._log_unread(asked, received, error)
+            raise
+
+    def _log_unread(self, asked: Asked, received: float, error: AwsError | ClientGoneError) -> None:
+        """Logs a request that was not read to its end."""
+        status, code = (error.status, error.code) if isinstance(error, AwsError) else (None, None)
+        self._log.add(asked, received, status, code, effect=False)
+
+    async def _pass_on(self, asked: Asked, received: float, scope: Scope, receive: Receive, send: Send) -> None:
         if self._board.api:
             faults = self._board.for_call(asked)
             if faults:
@@ -138,7 +125,8 @@ class Front:
                     pass
                 error = _refusal(fault, asked)
                 self._log.add(asked, received, error.status, error.code, effect=False, faults=ids)
-                await send_response(send, _encode(error, asked))
+                json_type = JSON_1_0 if asked.service == "monitoring" else JSON_1_1
+                await send_response(send, encoded_error(error, asked.protocol, json_type))
 
 
 class _Logged:
@@ -176,12 +164,25 @@ class _Logged:
             await self._send(message)
 
 
+async def _body(headers: dict[str, str], receive: Receive) -> bytes:
+    """The body, where operation or resources stand in it."""
+    if not names_in_body(headers):
+        return b""
+    check_announced(headers)
+    return await read_body(receive)
+
+
+def _asked(scope: Scope, headers: dict[str, str], body: bytes) -> Asked:
+    raw_path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
+    return recognise(scope["method"], raw_path, scope["query_string"].decode("latin-1"), headers, body)
+
+
 async def _nowhere(_message: _Message) -> None:
     """Where an answer goes that the caller never gets."""
 
 
 async def _cut(scope: Scope, receive: Receive) -> None:
-    scope[_RESET]()
+    scope[RESET]()
     # The server takes a return before the connection is gone for a missing answer, and would send one.
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -208,15 +209,3 @@ def _refusal(fault: ApiFault, asked: Asked) -> AwsError:
         return AwsError(code, "The request processing has failed because of an unknown error.", fault.status)
     code, message, status = _REFUSALS[fault.kind, asked.protocol]
     return AwsError(code, message, status)
-
-
-def _encode(error: AwsError, asked: Asked) -> Response:
-    if asked.protocol == "json":
-        return error_response(error, JSON_1_0 if asked.service == "monitoring" else JSON_1_1)
-    inner = f"<Code>{error.code}</Code><Message>{escape(error.message)}</Message>"
-    if asked.protocol == "s3":
-        text = f"<Error>{inner}</Error>"
-    else:
-        side = "Sender" if error.status < 500 else "Receiver"
-        text = f"<ErrorResponse><Error><Type>{side}</Type>{inner}</Error></ErrorResponse>"
-    return Response(error.status, text.encode(), "text/xml" if asked.protocol == "query" else "application/xml")

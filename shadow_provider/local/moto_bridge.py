@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
+import string
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
-from shadow_provider.local.protocol import Receive, Scope, Send, headers_of
+from shadow_provider.local.errors import AwsError, ClientGoneError
+from shadow_provider.local.protocol import Receive, Scope, Send, headers_of, receive_part, request_id
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +43,34 @@ class MotoBridge:
         self.s3 = LocalS3(account_id)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one HTTP request."""
-        await self._asgi(scope, receive, send)
+        """Answers one HTTP request.
+
+        Raises:
+            ClientGoneError: The caller closed the connection before the body's end; nothing was done.
+            AwsError: The caller sent nothing for too long; nothing was done.
+        """
+        unfinished: Exception | None = None
+
+        async def whole() -> Any:
+            # To moto a body that ends too early is a short body, and would be stored as such.
+            nonlocal unfinished
+            try:
+                return await receive_part(receive)
+            except (ClientGoneError, AwsError) as error:
+                unfinished = error
+                raise
+
+        async def identified(message: Any) -> None:
+            # Whatever moto makes of it in the end: a request that did not come in full has no other answer.
+            if unfinished is None:
+                await send(_with_request_id(message, scope))
+
+        # WSGI takes ASCII only there.
+        scope["query_string"] = quote(scope["query_string"], safe=string.punctuation).encode()
+        with contextlib.suppress(ClientGoneError, AwsError):
+            await self._asgi(scope, whole, identified)
+        if unfinished is not None:
+            raise unfinished
 
     def close(self) -> None:
         """Lets go of the threads."""
@@ -54,6 +83,8 @@ class MotoBridge:
         gate = _ErrorGate(start_response)
         try:
             answer = self._moto(environ, gate)
+        except (ClientGoneError, AwsError):
+            raise
         except Exception as error:
             logger.exception("moto failed on %s %s", scope["method"], scope["path"])
             return gate.replace(environ, f"{type(error).__name__}")
@@ -107,6 +138,17 @@ class _ErrorGate:
         headers = [("content-type", kind), ("content-length", str(len(content))), ("x-amzn-errortype", code)]
         self._start_response("400 Bad Request", headers)
         return [content]
+
+
+def _with_request_id(message: Any, scope: Scope) -> Any:
+    if message["type"] != "http.response.start":
+        return message
+    headers = list(message.get("headers", ()))
+    if not any(name in (b"x-amzn-requestid", b"x-amz-request-id") for name, _ in headers):
+        signed = dict(scope["headers"]).get(b"authorization", b"")
+        s3 = b"/s3/" in signed or not signed
+        headers.append(request_id(b"x-amz-request-id" if s3 else b"x-amzn-requestid"))
+    return {**message, "headers": headers}
 
 
 def _restore_raw_uri(environ: dict[str, Any], scope: Scope) -> None:

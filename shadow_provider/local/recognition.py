@@ -104,7 +104,7 @@ def _json_call(target: str, service: str, principal: str, body: bytes) -> Asked:
     if service != "monitoring" or len(body) <= _PARSE_LIMIT:
         try:
             content = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             content = None
         if isinstance(content, dict):
             names = [name for member in _NAMES for name in _texts(content.get(member))]

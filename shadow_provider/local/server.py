@@ -22,8 +22,10 @@ from shadow_provider.local.cloudwatch.metric_store import MetricStore
 from shadow_provider.local.cloudwatch.service import CloudWatch
 from shadow_provider.local.control.api import ControlApi
 from shadow_provider.local.control.calls import CallLog
+from shadow_provider.local.control.usage import server_usage
 from shadow_provider.local.faults.board import FaultBoard
-from shadow_provider.local.front import Front, ResettableProtocol
+from shadow_provider.local.front import Front
+from shadow_provider.local.guard import Guard, GuardedProtocol
 from shadow_provider.local.moto_bridge import MotoBridge
 from shadow_provider.local.sagemaker.control_plane import ControlPlane
 from shadow_provider.local.sagemaker.describe import endpoint_status
@@ -77,7 +79,7 @@ async def _serve(
     async with _application(settings) as app:
         config = uvicorn.Config(
             app,
-            http=ResettableProtocol,
+            http=GuardedProtocol,
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -112,7 +114,7 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def _application(settings: LocalSettings) -> AsyncIterator[Front]:
+async def _application(settings: LocalSettings) -> AsyncIterator[Guard]:
     with contextlib.ExitStack() as stack:
         work_dir = settings.work_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="local-aws-")))
         for name in ("models", "logs"):
@@ -129,6 +131,7 @@ async def _application(settings: LocalSettings) -> AsyncIterator[Front]:
         def status() -> dict[str, Any]:
             return {
                 "pid": os.getpid(),
+                "server": server_usage(),
                 "region": settings.region,
                 "account_id": settings.account_id,
                 "log_dir": str(work_dir / "logs"),
@@ -139,7 +142,7 @@ async def _application(settings: LocalSettings) -> AsyncIterator[Front]:
         try:
             control = ControlApi(status, board, log)
             app = LocalApp(control_plane, Runtime(settings, endpoints), CloudWatch(store, settings), moto, control)
-            yield Front(app, board, log)
+            yield Guard(Front(app, board, log))
         finally:
             await endpoints.close()
 

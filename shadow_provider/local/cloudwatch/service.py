@@ -70,11 +70,11 @@ class CloudWatch:
         shape = service_model("cloudwatch").operation_model(operation).input_shape
         assert shape is not None
         try:
-            validate(shape, request)
+            known = validate(shape, request)
         except ValidationException as error:
             # CloudWatch's code differs from SageMaker's.
             raise AwsError("ValidationError", error.message) from None
-        return handler(request)
+        return handler(known)
 
     def _put_metric_data(self, request: dict[str, Any]) -> dict[str, Any]:
         if "EntityMetricData" in request:

@@ -78,8 +78,7 @@ class ControlPlane:
             raise unknown_operation(operation)
         shape = service_model("sagemaker").operation_model(operation).input_shape
         assert shape is not None
-        validate(shape, request)
-        return handler({name: value for name, value in request.items() if value is not None})
+        return handler(validate(shape, request))
 
     def _create_model(self, request: Json) -> Json:
         self._models.check_free(request["ModelName"])

@@ -7,12 +7,13 @@ import time
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from shadow_provider.local.errors import AwsError, ValidationException
+from shadow_provider.local.errors import AwsError, RequestTooLargeError, ValidationException
 from shadow_provider.local.protocol import (
     Receive,
     Response,
     Scope,
     Send,
+    check_announced,
     error_response,
     headers_of,
     read_body,
@@ -28,7 +29,7 @@ from shadow_provider.local.serving.invocation import (
 )
 from shadow_provider.local.serving.variant import Variant
 from shadow_provider.local.settings import LocalSettings
-from shadow_provider.local.validation import service_model, violations
+from shadow_provider.local.validation import service_model, summary, violations
 
 JSON = "application/json"
 _MESSAGE_LIMIT = 8192
@@ -77,12 +78,21 @@ class Runtime:
             scope: ASGI scope.
             receive: ASGI receive.
             send: ASGI send.
+
+        Raises:
+            AwsError: The body is too large; the rest of it was not read.
+            ClientGoneError: The caller closed the connection before the body's end.
         """
         started = time.perf_counter()
-        body = await read_body(receive)
         headers = headers_of(scope)
+        limit = self._settings.max_payload_bytes
         try:
-            endpoint = self._check(unquote(name), headers, body)
+            check_announced(headers, limit)
+            body = await read_body(receive, limit)
+        except RequestTooLargeError:
+            raise self._refusal(f"Request body exceeds the limit of {limit} bytes.") from None
+        try:
+            endpoint = self._check(unquote(name), headers)
         except AwsError as error:
             return await send_response(send, error_response(error, JSON))
         deployment = endpoint.live
@@ -105,21 +115,16 @@ class Runtime:
                     mirror.offer(invocation)
                 variant.account(invocation, outcome, overhead)
 
-    def _check(self, name: str, headers: dict[str, str], body: bytes) -> Endpoint:
+    def _check(self, name: str, headers: dict[str, str]) -> Endpoint:
         problems: list[str] = []
         for header, member in _CHECKED_HEADERS.items():
             if header in headers:
                 problems += violations(self._shapes[member], headers[header], member[:1].lower() + member[1:])
         if problems:
-            count = "1 validation error" if len(problems) == 1 else f"{len(problems)} validation errors"
-            raise self._refusal(f"{count} detected: {'; '.join(problems)}")
+            raise self._refusal(summary(problems))
         for header, member in _UNSUPPORTED_HEADERS.items():
             if header in headers:
                 raise self._refusal(f"The local AWS does not support {member} yet.")
-        if len(body) > self._settings.max_payload_bytes:
-            raise self._refusal(
-                f"Request body of {len(body)} bytes exceeds the limit of {self._settings.max_payload_bytes} bytes."
-            )
         endpoint = self._endpoints.find(name)
         if endpoint is None or endpoint.live is None:
             raise self._refusal(f"Endpoint {name} of account {self._settings.account_id} not found.")
