@@ -7,6 +7,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
+# Found by itself where the project is installed; this is for where it is only on the path.
+pytest_plugins = ["pytester", "shadow_provider.local.pytest_plugin"]
+
 _HOME = Path(tempfile.mkdtemp(prefix="shadow-provider-airflow-"))
 
 os.environ["AIRFLOW_HOME"] = str(_HOME)

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shadow_provider.local.launcher import LocalAWS
+    from shadow_provider.local.packing import model_archive
     from shadow_provider.local.server import serve
     from shadow_provider.local.settings import LocalAddress, LocalSettings
 
-__all__ = ["LocalAWS", "LocalAddress", "LocalSettings", "serve"]
+__all__ = ["LocalAWS", "LocalAddress", "LocalSettings", "model_archive", "serve"]
 
 _HOMES = {
     "LocalAWS": "shadow_provider.local.launcher",
     "LocalAddress": "shadow_provider.local.settings",
     "LocalSettings": "shadow_provider.local.settings",
+    "model_archive": "shadow_provider.local.packing",
     "serve": "shadow_provider.local.server",
 }
 

@@ -97,7 +97,7 @@ class LocalApp:
         elif raw_path.startswith("/_local/") and service is None:
             check_announced(headers)
             request = Request(scope["method"], raw_path, headers, await read_body(receive))
-            await send_response(send, self._control.answer(request, scope["query_string"].decode("latin-1")))
+            await send_response(send, await self._control.answer(request, scope["query_string"].decode("latin-1")))
         elif raw_path.startswith("/moto-api"):
             # moto's own switchboard: a reset there would pull S3 from under the endpoints.
             await send_response(send, error_response(unknown_operation(raw_path)))

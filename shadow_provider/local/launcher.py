@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,8 +17,10 @@ from typing import Any, Self
 from shadow_provider.local.control.calls import Call
 from shadow_provider.local.control.client import ControlClient, Faults, SetFault
 from shadow_provider.local.faults import Fault
+from shadow_provider.local.packing import Source, model_archive
 from shadow_provider.local.serving.fleet import child_environment
 from shadow_provider.local.settings import ACCESS_KEY, SECRET_KEY, LocalAddress, LocalSettings
+from shadow_provider.local.temporary import owned_directory
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ class LocalAWS:
         self.settings = settings or LocalSettings()
         self._process: subprocess.Popen[bytes] | None = None
         self._directory: Path | None = None
+        self._cleaning = ExitStack()
         self._address: LocalAddress | None = None
 
     def __enter__(self) -> Self:
@@ -92,7 +93,7 @@ class LocalAWS:
         Raises:
             RuntimeError: It ended, or did not listen within 60 s.
         """
-        self._directory = Path(tempfile.mkdtemp(prefix="local-aws-"))
+        self._directory = self._cleaning.enter_context(owned_directory())
         ready_file = self._directory / "ready.json"
         settings = self.settings
         if settings.work_dir is None:
@@ -131,21 +132,26 @@ class LocalAWS:
                 process.wait()
             assert process.stdin is not None
             process.stdin.close()
-        if self._directory is not None:
-            shutil.rmtree(self._directory, ignore_errors=True)
-            self._directory = None
+        self._cleaning.close()
+        self._directory = None
 
     def boto3_client(self, service: str, **options: Any) -> Any:
-        """An unmodified boto3 client of a service.
+        """An unmodified boto3 client of a service; AWS settings of this machine and its environment do not touch it.
 
         Args:
             service: boto3's name of the service.
             options: Further arguments of boto3's client().
         """
         import boto3
+        import botocore.session
 
+        # A profile that is named in the environment would have to exist.
+        unset = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
         return boto3.session.Session(
-            aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY, region_name=self.settings.region
+            botocore_session=botocore.session.Session(session_vars=unset),
+            aws_access_key_id=ACCESS_KEY,
+            aws_secret_access_key=SECRET_KEY,
+            region_name=self.settings.region,
         ).client(service, endpoint_url=self.endpoint_url, **options)
 
     def status(self) -> dict[str, Any]:
@@ -179,3 +185,36 @@ class LocalAWS:
     def clear_calls(self) -> None:
         """Empties the call log."""
         ControlClient(self.endpoint_url).send("DELETE", "calls")
+
+    def reset(self) -> None:
+        """Makes it as it was when it had just started; returns when all model processes have ended.
+
+        Endpoints, configurations, models, buckets and what is in them, roles, metrics, alarms, faults and the call log
+        are gone. Calls that are under way meanwhile may meet the old state or the new one.
+        """
+        ControlClient(self.endpoint_url).send("POST", "reset")
+
+    def put_model(self, uri: str, *sources: Source, files: Mapping[str, str | bytes] | None = None) -> str:
+        """Packs a model and puts it into the local S3; makes the bucket if it is missing.
+
+        Args:
+            uri: s3://bucket/key of the archive.
+            sources: See `model_archive`.
+            files: See `model_archive`.
+
+        Returns:
+            The URI, for ModelDataUrl.
+
+        Raises:
+            ValueError: The URI is not of the form s3://bucket/key.
+        """
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        if not uri.startswith("s3://") or not bucket or not key:
+            raise ValueError(f"not of the form s3://bucket/key: {uri}")
+        s3 = self.boto3_client("s3")
+        if bucket not in [known["Name"] for known in s3.list_buckets()["Buckets"]]:
+            region = self.settings.region
+            where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+            s3.create_bucket(Bucket=bucket, **where)
+        s3.put_object(Bucket=bucket, Key=key, Body=model_archive(*sources, files=files))
+        return uri

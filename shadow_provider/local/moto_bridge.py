@@ -72,6 +72,15 @@ class MotoBridge:
         if unfinished is not None:
             raise unfinished
 
+    def reset(self) -> None:
+        """Forgets everything that moto has, of all its services."""
+        from moto.core.base_backend import BackendDict
+        from moto.core.model_instances import reset_model_data
+
+        BackendDict.reset()
+        reset_model_data()
+        self.s3.connect()
+
     def close(self) -> None:
         """Lets go of the threads."""
         self._asgi.executor.shutdown(wait=False, cancel_futures=True)
@@ -184,9 +193,14 @@ class LocalS3:
     """
 
     def __init__(self, account_id: str) -> None:
+        self._account_id = account_id
+        self.connect()
+
+    def connect(self) -> None:
+        """Finds the backend that HTTP requests use; another one after a reset."""
         from moto.s3.models import s3_backends
 
-        self._backend = s3_backends[account_id]["aws"]
+        self._backend = s3_backends[self._account_id]["aws"]
 
     def has(self, bucket: str, key: str) -> bool:
         """Whether there is such an object.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import os
 import shutil
@@ -13,26 +12,15 @@ import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 
-from shadow_provider.local.app import LocalApp
-from shadow_provider.local.cloudwatch.metric_store import MetricStore
-from shadow_provider.local.cloudwatch.service import CloudWatch
-from shadow_provider.local.control.api import ControlApi
-from shadow_provider.local.control.calls import CallLog
-from shadow_provider.local.control.usage import server_usage
-from shadow_provider.local.faults.board import FaultBoard
-from shadow_provider.local.front import Front
-from shadow_provider.local.guard import Guard, GuardedProtocol
+from shadow_provider.local.assembly import Assembly, Directories
+from shadow_provider.local.guard import GuardedProtocol
 from shadow_provider.local.moto_bridge import MotoBridge
-from shadow_provider.local.sagemaker.control_plane import ControlPlane
-from shadow_provider.local.sagemaker.describe import endpoint_status
-from shadow_provider.local.serving.deployment import Machinery
-from shadow_provider.local.serving.endpoints import Endpoints
-from shadow_provider.local.serving.runtime import Runtime
+from shadow_provider.local.process_guard import ProcessGuard
 from shadow_provider.local.settings import LocalAddress, LocalSettings
+from shadow_provider.local.temporary import owned_directory
 
 logger = logging.getLogger(__name__)
 
@@ -46,21 +34,34 @@ def serve(
     ready_file: Path | None = None,
     on_ready: Callable[[LocalAddress], None] | None = None,
 ) -> None:
-    """Runs the local AWS until SIGTERM or SIGINT, then stops every process it started.
+    """Runs the local AWS until SIGTERM, SIGINT or SIGHUP, then stops every process it started and returns.
 
     Must be called in the main thread.
 
     Args:
         settings: How it behaves; the defaults if None.
-        ready_file: Written atomically once the server listens: JSON with endpoint_url, connection_uri and pid.
+        ready_file: Written atomically once the server listens: JSON with endpoint_url, connection_uri and pid. Removed
+            when it ends.
         on_ready: Called once the server listens.
 
     Raises:
         OSError: The address cannot be listened on.
     """
     settings = settings or LocalSettings()
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner, _absent_at_both_ends(ready_file):
         runner.run(_serve(settings, ready_file, on_ready))
+
+
+@contextlib.contextmanager
+def _absent_at_both_ends(ready_file: Path | None) -> Iterator[None]:
+    if ready_file is None:
+        yield
+        return
+    ready_file.unlink(missing_ok=True)  # of a server that was killed
+    try:
+        yield
+    finally:
+        ready_file.unlink(missing_ok=True)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -79,6 +80,7 @@ async def _serve(
     async with _application(settings) as app:
         config = uvicorn.Config(
             app,
+            interface="asgi3",
             http=GuardedProtocol,
             log_config=None,
             access_log=False,
@@ -89,7 +91,7 @@ async def _serve(
         )
         server = _Server(config)
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, server.stop)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn offers no event
@@ -114,37 +116,23 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def _application(settings: LocalSettings) -> AsyncIterator[Guard]:
+async def _application(settings: LocalSettings) -> AsyncIterator[Assembly]:
     with contextlib.ExitStack() as stack:
-        work_dir = settings.work_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="local-aws-")))
+        guard = stack.enter_context(ProcessGuard())
+        work_dir = settings.work_dir or stack.enter_context(owned_directory())
         for name in ("models", "logs"):
             (work_dir / name).mkdir(parents=True, exist_ok=True)
-        socket_dir = Path(stack.enter_context(_socket_directory(work_dir)))
+        socket_dir = stack.enter_context(_socket_directory(work_dir))
+        for path in (work_dir / "models", socket_dir, *([] if settings.work_dir else [work_dir])):
+            guard.add_directory(path)
         stack.callback(shutil.rmtree, work_dir / "models", ignore_errors=True)
         moto = MotoBridge(settings.account_id)
         stack.callback(moto.close)
-        store = MetricStore()
-        board, log = FaultBoard(settings.seed), CallLog(settings.call_log_size)
-        directories = (work_dir / "models", work_dir / "logs", socket_dir)
-        endpoints = Endpoints(Machinery(settings, moto.s3, store, *directories, itertools.count(1), board))
-
-        def status() -> dict[str, Any]:
-            return {
-                "pid": os.getpid(),
-                "server": server_usage(),
-                "region": settings.region,
-                "account_id": settings.account_id,
-                "log_dir": str(work_dir / "logs"),
-                "endpoints": [endpoint_status(endpoint) for endpoint in endpoints],
-            }
-
-        control_plane = ControlPlane(settings, endpoints, moto.s3)
+        assembly = Assembly(settings, moto, guard, Directories(work_dir / "models", work_dir / "logs", socket_dir))
         try:
-            control = ControlApi(status, board, log)
-            app = LocalApp(control_plane, Runtime(settings, endpoints), CloudWatch(store, settings), moto, control)
-            yield Guard(Front(app, board, log))
+            yield assembly
         finally:
-            await endpoints.close()
+            await assembly.close()
 
 
 def _listen(settings: LocalSettings) -> socket.socket:
@@ -154,18 +142,21 @@ def _listen(settings: LocalSettings) -> socket.socket:
     try:
         listener.bind((settings.host, settings.port))
         listener.listen(512)
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        reason = error.strerror or str(error)
+        raise OSError(error.errno, f"Cannot listen on {settings.host}, port {settings.port}: {reason}") from error
     return listener
 
 
-def _socket_directory(work_dir: Path) -> tempfile.TemporaryDirectory[str]:
-    made = tempfile.TemporaryDirectory(prefix="s-", dir=work_dir.resolve())
-    if len(os.fsencode(made.name)) <= _SOCKET_DIR_LIMIT:
-        return made
-    made.cleanup()
-    return tempfile.TemporaryDirectory(prefix="local-aws-", dir="/tmp")
+@contextlib.contextmanager
+def _socket_directory(work_dir: Path) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="s-", dir=work_dir.resolve()) as made:
+        if len(os.fsencode(made)) <= _SOCKET_DIR_LIMIT:
+            yield Path(made)
+            return
+    with owned_directory(Path("/tmp")) as elsewhere:  # noqa: S108 - the one place whose path is surely short
+        yield elsewhere
 
 
 def _write_atomically(path: Path, text: str) -> None:

@@ -14,8 +14,8 @@ import pytest
 from botocore.config import Config
 
 from shadow_provider.demo.airflow_run import AirflowHome, DagRun
-from shadow_provider.local import LocalAWS, LocalSettings
-from tests.aws.conftest import archive, poll
+from shadow_provider.local import LocalAWS, LocalSettings, model_archive
+from tests.aws.conftest import poll
 
 ROOT = Path(__file__).parents[2]
 BUCKET = "airflow-tests"
@@ -106,7 +106,7 @@ class World:
 
     def model_data(self, source: str) -> str:
         key = f"models/{self.unique('data')}/model.tar.gz"
-        self.s3.put_object(Bucket=BUCKET, Key=key, Body=archive({"code/inference.py": source}))
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=model_archive(source))
         return f"s3://{BUCKET}/{key}"
 
     def live_endpoint(self) -> str:

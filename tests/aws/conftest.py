@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import itertools
-import tarfile
 import time
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -13,7 +11,7 @@ from typing import Any
 import pytest
 from botocore.config import Config
 
-from shadow_provider.local import LocalAWS, LocalSettings
+from shadow_provider.local import LocalAWS, LocalSettings, model_archive
 
 BUCKET = "models-and-captures"
 ROLE = "arn:aws:iam::123456789012:role/execution"
@@ -43,11 +41,15 @@ def wait_until() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def local_aws() -> Iterator[LocalAWS]:
-    settings = LocalSettings(seed=7, capture_flush_seconds=0.5, startup_timeout=15, drain_timeout=5)
-    with LocalAWS(settings) as running:
-        running.boto3_client("s3").create_bucket(Bucket=BUCKET)
-        yield running
+def local_aws_settings() -> LocalSettings:
+    return LocalSettings(seed=7, capture_flush_seconds=0.5, startup_timeout=15, drain_timeout=5)
+
+
+@pytest.fixture(scope="session")
+def local_aws(local_aws: LocalAWS) -> LocalAWS:
+    """The plugin's, with the bucket that everything here is put into."""
+    local_aws.boto3_client("s3").create_bucket(Bucket=BUCKET)
+    return local_aws
 
 
 @pytest.fixture(scope="session")
@@ -68,23 +70,13 @@ def unique() -> Callable[[str], str]:
     return lambda prefix: f"{prefix}-{next(numbers)}"
 
 
-def archive(files: dict[str, str]) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-        for name, text in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(text.encode())
-            tar.addfile(member, io.BytesIO(text.encode()))
-    return packed.getvalue()
-
-
 @pytest.fixture(scope="session")
 def make_model_archive(aws: Callable[[str], Any]) -> Callable[..., str]:
     """Uploads a model.tar.gz with code/inference.py and returns its S3 URI."""
 
     def make(name: str, inference_source: str) -> str:
         key = f"models/{name}/model.tar.gz"
-        aws("s3").put_object(Bucket=BUCKET, Key=key, Body=archive({"code/inference.py": inference_source}))
+        aws("s3").put_object(Bucket=BUCKET, Key=key, Body=model_archive(inference_source))
         return f"s3://{BUCKET}/{key}"
 
     return make

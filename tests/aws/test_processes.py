@@ -14,10 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from shadow_provider.local import LocalAWS, LocalSettings
+from shadow_provider.local import LocalAWS, LocalSettings, model_archive
 
 CALLER = """
 import sys, time
@@ -38,6 +39,33 @@ serve(LocalSettings(), Path(sys.argv[1]), lambda address: print(address.endpoint
 print("ended in order", flush=True)
 """
 
+# A model that starts a process, which starts another; both tell their number and neither ends by itself.
+ANCESTOR = """
+import subprocess, sys
+
+CHILD = (
+    "import subprocess, sys, time; "
+    "child = subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(600)'], stdin=subprocess.DEVNULL); "
+    "print(child.pid, flush=True); time.sleep(600)"
+)
+
+def model_fn(model_dir):
+    child = subprocess.Popen([sys.executable, "-S", "-c", CHILD], stdout=subprocess.PIPE, text=True)
+    return child.pid, int(child.stdout.readline())
+
+def predict_fn(data, model):
+    return list(model)
+"""
+
+HOLDER = """
+import sys, time
+from shadow_provider.local.temporary import owned_directory
+
+with owned_directory() as path:
+    print(path, flush=True)
+    time.sleep(600)
+"""
+
 
 def alive(pid: int) -> bool:
     try:
@@ -47,7 +75,26 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
-def start_endpoint(running: LocalAWS, archive: bytes, wait_until: Any) -> list[int]:
+class Running:
+    """A server that was started otherwise."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def boto3_client(self, service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+        )
+
+    def status(self) -> Any:
+        return json.load(urllib.request.urlopen(f"{self.url}/_local/status"))
+
+
+def start_endpoint(running: LocalAWS | Running, archive: bytes, wait_until: Any) -> list[int]:
     s3, sagemaker = running.boto3_client("s3"), running.boto3_client("sagemaker")
     s3.create_bucket(Bucket="bucket")
     s3.put_object(Bucket="bucket", Key="model.tar.gz", Body=archive)
@@ -94,6 +141,66 @@ def test_no_server_outlives_its_caller(wait_until: Any) -> None:
     caller.wait()
     caller.stdout.close()
     wait_until(lambda: not alive(server), 10)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_what_a_model_started_ends_with_the_server_too(number: signal.Signals, wait_until: Any, tmp_path: Path) -> None:
+    command = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, str(tmp_path / "ready.json")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert command.stdout is not None
+    url = command.stdout.readline().strip()
+    running = Running(url)
+    pids = start_endpoint(running, model_archive(ANCESTOR), wait_until)
+    answer = running.boto3_client("sagemaker-runtime").invoke_endpoint(
+        EndpointName="e", Body=b"[]", ContentType="application/json"
+    )
+    descendants = json.load(answer["Body"])
+    assert len(descendants) == 2
+    assert all(alive(pid) for pid in descendants)
+    assert list(tmp_path.glob("local-aws-*"))
+    os.kill(command.pid, number)
+    command.wait(10)
+    command.stdout.close()
+    wait_until(lambda: not any(alive(pid) for pid in [*pids, *descendants]), 10)
+    wait_until(lambda: not list(tmp_path.glob("local-aws-*")), 10)
+
+
+def test_what_a_model_started_ends_when_the_model_does(local_aws: LocalAWS, cloud: Any, wait_until: Any) -> None:
+    endpoint = cloud.endpoint(cloud.config([cloud.variant("v", cloud.model(ANCESTOR))]))
+    descendants = json.load(cloud.invoke(endpoint, b"[]", ContentType="application/json")["Body"])
+    (found,) = [each for each in local_aws.status()["endpoints"] if each["name"] == endpoint]
+    os.kill(found["variants"][0]["pids"][0], signal.SIGKILL)
+    wait_until(lambda: not any(alive(pid) for pid in descendants), 10)
+
+
+def test_a_directory_whose_owner_was_killed_is_removed_by_the_next(wait_until: Any, tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+
+    def start() -> tuple[subprocess.Popen[str], Path]:
+        holder = subprocess.Popen([sys.executable, "-c", HOLDER], stdout=subprocess.PIPE, text=True, env=environment)
+        assert holder.stdout is not None
+        path = Path(holder.stdout.readline().strip())
+        holder.stdout.close()
+        return holder, path
+
+    killed, abandoned = start()
+    held, kept = start()
+    unlocked = tmp_path / "local-aws-of-another-kind"
+    unlocked.mkdir()
+    assert abandoned.is_dir()
+    killed.kill()
+    killed.wait()
+    last, _ = start()
+    assert not abandoned.exists()
+    assert kept.is_dir(), "its owner is alive"
+    assert unlocked.is_dir(), "it is not known to be ours"
+    for holder in (held, last):
+        holder.kill()
+        holder.wait()
 
 
 def test_serve_as_the_command_uses_it(tmp_path: Path, wait_until: Any) -> None:

@@ -73,21 +73,42 @@ class CallLog:
         """Forgets all calls; the numbers go on."""
         self._calls.clear()
 
-    def select(self, operation: str = "*", resource: str = "*", since: int = 0) -> list[Call]:
-        """The calls that fit the patterns and have a number above `since`, oldest first."""
-        return [
-            Call(
-                sequence=sequence,
-                time=received,
-                service=asked.service,
-                operation=asked.operation,
-                principal=asked.principal,
-                resources=asked.resources,
-                status=status,
-                error_code=error_code,
-                effect=effect,
-                faults=faults,
-            )
-            for sequence, received, asked, status, error_code, effect, faults in self._calls
-            if sequence > since and fnmatchcase(asked.operation, operation) and mentions(asked.resources, resource)
-        ]
+    def select(
+        self,
+        operation: str = "*",
+        resource: str = "*",
+        exclude: str | None = None,
+        since: int = 0,
+        limit: int | None = None,
+    ) -> list[Call]:
+        """The calls that fit, oldest first.
+
+        Args:
+            operation: Pattern of the operation's name.
+            resource: Pattern of a name that the call mentions.
+            exclude: Pattern of operations that do not fit.
+            since: Only calls with a higher number.
+            limit: Only so many, the newest.
+        """
+        found: list[Call] = []
+        for sequence, received, asked, status, error_code, effect, faults in reversed(self._calls):
+            if sequence <= since or (limit is not None and len(found) >= limit):
+                break
+            if exclude is not None and fnmatchcase(asked.operation, exclude):
+                continue
+            if fnmatchcase(asked.operation, operation) and mentions(asked.resources, resource):
+                found.append(
+                    Call(
+                        sequence=sequence,
+                        time=received,
+                        service=asked.service,
+                        operation=asked.operation,
+                        principal=asked.principal,
+                        resources=asked.resources,
+                        status=status,
+                        error_code=error_code,
+                        effect=effect,
+                        faults=faults,
+                    )
+                )
+        return found[::-1]

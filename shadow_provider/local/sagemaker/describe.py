@@ -1,4 +1,4 @@
-"""What DescribeEndpoint, ListEndpoints and the status page say of an endpoint."""
+"""What DescribeEndpoint says of an endpoint."""
 
 from __future__ import annotations
 
@@ -98,41 +98,3 @@ def _images(image: str, since: float) -> list[dict[str, Any]]:
     digest = hashlib.sha256(image.encode()).hexdigest()
     repository = image.partition("@")[0].rpartition(":")[0] or image
     return [{"SpecifiedImage": image, "ResolvedImage": f"{repository}@sha256:{digest}", "ResolutionTime": since}]
-
-
-def endpoint_status(endpoint: Endpoint) -> dict[str, Any]:
-    """What the local status page says of an endpoint."""
-    live = endpoint.live
-    variants = [] if live is None else [(variant, variant in live.shadows) for variant in live.variants]
-    return {
-        "name": endpoint.name,
-        "status": endpoint.status.value,
-        "endpoint_config": endpoint.config_name,
-        "failure_reason": endpoint.failure_reason,
-        "variants": [_variant_status(variant, shadow) for variant, shadow in variants],
-        "counters": {
-            name: {
-                "requests": counters.requests,
-                "errors": counters.errors,
-                "mirrored": counters.mirrored,
-                "dropped": counters.dropped,
-            }
-            for name, counters in endpoint.counters.items()
-        },
-    }
-
-
-def _variant_status(variant: Variant, shadow: bool) -> dict[str, Any]:
-    instances = variant.fleet.instances
-    capture = variant.capture
-    return {
-        "name": variant.name,
-        "role": "shadow" if shadow else "production",
-        "weight": variant.weight,
-        "pids": [instance.pid for instance in instances],
-        "logs": [str(instance.log_path) for instance in instances],
-        "in_flight": sum(instance.in_flight for instance in instances),
-        "restarts": sum(instance.restarts for instance in instances),
-        "captured": 0 if capture is None else capture.captured,
-        "captures_lost": 0 if capture is None else capture.lost,
-    }

@@ -16,6 +16,7 @@ from typing import Any
 from shadow_provider.local.cloudwatch.metric_store import MetricStore
 from shadow_provider.local.faults.board import FaultBoard
 from shadow_provider.local.moto_bridge import LocalS3
+from shadow_provider.local.process_guard import ProcessGuard
 from shadow_provider.local.serving import model_data
 from shadow_provider.local.serving.capture import CapturePlan, CaptureWriter
 from shadow_provider.local.serving.fleet import Fleet, ProcessSpec, UnhealthyError, start_all
@@ -45,6 +46,7 @@ class Machinery:
         socket_dir: Their sockets.
         numbers: Numbers the processes.
         faults: What is to go wrong.
+        guard: Ends what model processes started, whatever happens to the server.
     """
 
     settings: LocalSettings
@@ -55,6 +57,7 @@ class Machinery:
     socket_dir: Path
     numbers: itertools.count[int]
     faults: FaultBoard
+    guard: ProcessGuard
 
 
 @dataclass(frozen=True)
@@ -209,6 +212,7 @@ class Deployment:
             nice=nice,
             startup_timeout=settings.startup_window(plan.definition.get("ContainerStartupHealthCheckTimeoutInSeconds")),
             faults=faults,
+            guard=machinery.guard,
         )
         writer = None
         if capture is not None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import shadow_provider
+from shadow_provider.local.process_guard import ProcessGuard
 from shadow_provider.local.serving.http_client import ConnectionPool, ContainerResponse, ContainerUnreachableError
 from shadow_provider.local.serving.variant_faults import VariantFaults
 
@@ -44,6 +45,7 @@ class ProcessSpec:
         nice: Niceness.
         startup_timeout: Seconds until /ping must have answered 200.
         faults: What is to go wrong with the variant.
+        guard: Ends what the processes started, whatever happens to the server.
     """
 
     label: str
@@ -54,6 +56,7 @@ class ProcessSpec:
     nice: int
     startup_timeout: float
     faults: VariantFaults
+    guard: ProcessGuard
 
 
 class Instance:
@@ -149,6 +152,7 @@ class Instance:
                 env=child_environment(self._spec.environment),
                 start_new_session=True,  # Ctrl-C goes to us, and we stop the processes in order
             )
+        self._spec.guard.add_group(self._process.pid)
         logger.info("%s: process %d started, its log is %s", self._spec.label, self._process.pid, self.log_path)
         await self._wait_healthy(self._process)
 
@@ -179,6 +183,7 @@ class Instance:
         while self._process is not None:
             code = await self._process.wait()
             self.healthy = False
+            self._spec.guard.end_group(self._process.pid)
             logger.warning("%s: model process ended with %s, restarting; log %s", self._spec.label, code, self.log_path)
             await asyncio.sleep(_RESTART_PAUSE)
             self.restarts += 1
@@ -189,14 +194,16 @@ class Instance:
 
     async def _end_process(self) -> None:
         process = self._process
-        if process is None or process.returncode is not None:
+        if process is None:
             return
         for number in (signal.SIGTERM, signal.SIGKILL):
+            if process.returncode is not None:
+                break
             self.signal(number)
             self.signal(signal.SIGCONT)  # one that a fault stopped could not even end
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), _STOP_TIMEOUT)
-                return
+        self._spec.guard.end_group(process.pid)
 
     def _log_end(self, lines: int = 20) -> str:
         return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.config import Config
 
-from shadow_provider.local import LocalAWS, LocalSettings
-from tests.aws.conftest import BUCKET, Cloud, archive
+from shadow_provider.local import LocalAWS, LocalSettings, model_archive
+from tests.aws.conftest import BUCKET, Cloud
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def cloud(fragile_aws: LocalAWS, unique: Callable[[str], str]) -> Cloud:
 
     def upload(name: str, source: str) -> str:
         key = f"models/{name}/model.tar.gz"
-        client("s3").put_object(Bucket=BUCKET, Key=key, Body=archive({"code/inference.py": source}))
+        client("s3").put_object(Bucket=BUCKET, Key=key, Body=model_archive(source))
         return f"s3://{BUCKET}/{key}"
 
     return Cloud(client, upload, unique)

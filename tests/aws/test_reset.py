@@ -1,0 +1,152 @@
+"""A reset leaves nothing of what was there, and everything works as at the start."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shadow_provider.local import LocalAWS, LocalSettings
+from shadow_provider.local.faults import ApiFault, VariantFault
+from tests.aws.conftest import ECHO, IMAGE, ROLE, poll
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[LocalAWS]:
+    with LocalAWS(LocalSettings(seed=5, startup_timeout=15, capture_flush_seconds=0.3)) as running:
+        yield running
+
+
+def fill(aws: LocalAWS) -> list[int]:
+    """Something of every kind; the model processes' pids."""
+    sagemaker, cloudwatch = aws.boto3_client("sagemaker"), aws.boto3_client("cloudwatch")
+    uri = aws.put_model("s3://bucket/m/model.tar.gz", ECHO)
+    container = {"Image": IMAGE, "ModelDataUrl": uri}
+    sagemaker.create_model(ModelName="m", ExecutionRoleArn=ROLE, PrimaryContainer=container, Tags=[])
+    variant = {"VariantName": "v", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
+    arn = sagemaker.create_endpoint(EndpointName="e", EndpointConfigName="c")["EndpointArn"]
+    sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "k", "Value": "v"}])
+    aws.boto3_client("iam").create_role(RoleName="r", AssumeRolePolicyDocument="{}")
+    aws.boto3_client("application-autoscaling").register_scalable_target(
+        ServiceNamespace="sagemaker",
+        ResourceId="endpoint/e/variant/v",
+        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+        MinCapacity=1,
+        MaxCapacity=2,
+    )
+    cloudwatch.put_metric_data(Namespace="N", MetricData=[{"MetricName": "x", "Value": 1}])
+    cloudwatch.put_metric_alarm(
+        AlarmName="a", Namespace="N", MetricName="x", Statistic="Sum", Period=60, EvaluationPeriods=1, Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+    )  # fmt: skip
+    poll(lambda: sagemaker.describe_endpoint(EndpointName="e")["EndpointStatus"] == "InService")
+    runtime = aws.boto3_client("sagemaker-runtime")
+    assert runtime.invoke_endpoint(EndpointName="e", Body=b"1", ContentType="text/csv")["Body"].read() == b"1"
+    (endpoint,) = aws.status()["endpoints"]
+    pids: list[int] = endpoint["variants"][0]["pids"]
+    return pids
+
+
+def everything(aws: LocalAWS) -> dict[str, Any]:
+    """What is left, by kind; empty lists after a reset."""
+    sagemaker, cloudwatch = aws.boto3_client("sagemaker"), aws.boto3_client("cloudwatch")
+    now = datetime.now(UTC)
+    query = {"Id": "m", "MetricStat": {"Metric": {"Namespace": "N", "MetricName": "x"}, "Period": 60, "Stat": "Sum"}}
+    values = cloudwatch.get_metric_data(
+        MetricDataQueries=[query], StartTime=now - timedelta(hours=1), EndTime=now + timedelta(minutes=2)
+    )
+    return {
+        "models": sagemaker.list_models()["Models"],
+        "configs": sagemaker.list_endpoint_configs()["EndpointConfigs"],
+        "endpoints": sagemaker.list_endpoints()["Endpoints"],
+        "buckets": aws.boto3_client("s3").list_buckets()["Buckets"],
+        "roles": aws.boto3_client("iam").list_roles()["Roles"],
+        "targets": aws.boto3_client("application-autoscaling").describe_scalable_targets(ServiceNamespace="sagemaker")[
+            "ScalableTargets"
+        ],
+        "metrics": cloudwatch.list_metrics()["Metrics"],
+        "values": values["MetricDataResults"][0]["Values"],
+        "alarms": cloudwatch.describe_alarms()["MetricAlarms"],
+        "history": cloudwatch.describe_alarm_history()["AlarmHistoryItems"],
+        "faults": aws.faults.list(),
+    }
+
+
+def running(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def test_nothing_is_left_and_all_of_it_can_be_made_again(own: LocalAWS) -> None:
+    for _ in range(2):  # moto forgets which of its services to reset, once it has reset them
+        pids = fill(own)
+        own.faults.add(VariantFault(kind="latency", seconds=1, times=1))
+        assert all(everything(own).values())
+        before = own.calls()[-1].sequence
+        own.reset()
+        assert not any(running(pid) for pid in pids)
+        assert own.calls() == []
+        assert not any(everything(own).values())
+        assert own.calls()[0].sequence > before, "who follows the calls must not miss the new ones"
+
+
+def test_a_deployment_under_way_is_stopped(own: LocalAWS) -> None:
+    sagemaker = own.boto3_client("sagemaker")
+    uri = own.put_model(
+        "s3://bucket/slow.tar.gz", "import time\ndef model_fn(d): time.sleep(600)\ndef predict_fn(d, m): 0"
+    )
+    sagemaker.create_model(ModelName="m", ExecutionRoleArn=ROLE, PrimaryContainer={"Image": IMAGE, "ModelDataUrl": uri})
+    variant = {"VariantName": "v", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
+    sagemaker.create_endpoint(EndpointName="e", EndpointConfigName="c")
+    (server,) = [own.pid]
+    children = Path(f"/proc/{server}/task/{server}/children")
+    idle = set(children.read_text().split())
+    poll(lambda: set(children.read_text().split()) - idle or own.status()["endpoints"][0]["status"] != "Creating")
+    own.reset()
+    assert own.status()["endpoints"] == []
+    assert len(children.read_text().split()) == 1, "only the watchdog is left"
+
+
+def test_a_process_that_a_fault_stopped_is_no_obstacle(own: LocalAWS) -> None:
+    (pid,) = fill(own)
+    own.faults.add(VariantFault(kind="hang"))
+    with pytest.raises(OSError, match="timed out"):
+        urllib.request.urlopen(f"{own.endpoint_url}/endpoints/e/invocations", data=b"1", timeout=0.5)
+    own.reset()
+    assert not running(pid)
+
+
+def test_chance_begins_anew(own: LocalAWS) -> None:
+    def pattern() -> list[bool]:
+        own.reset()
+        own.faults.add(ApiFault(kind="throttle", probability=0.5, operation="ListBuckets"))
+        seen = []
+        for _ in range(40):
+            try:
+                urllib.request.urlopen(own.endpoint_url, timeout=5).close()
+                seen.append(False)
+            except urllib.error.HTTPError as error:
+                error.close()
+                seen.append(True)
+        return seen
+
+    first = pattern()
+    assert first == pattern()
+    assert True in first
+    assert False in first
+
+
+def test_a_page_in_a_browser_cannot_reset(own: LocalAWS) -> None:
+    own.boto3_client("s3").create_bucket(Bucket="precious")
+    request = urllib.request.Request(
+        f"{own.endpoint_url}/_local/reset", data=b"", headers={"Content-Type": "text/plain"}, method="POST"
+    )
+    with pytest.raises(urllib.error.HTTPError, match="415"):
+        urllib.request.urlopen(request)
+    assert own.boto3_client("s3").list_buckets()["Buckets"][0]["Name"] == "precious"
