@@ -3,6 +3,7 @@
 PYTHON ?= python3
 CANDIDATE ?= good
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 VENV := .venv
 LOWEST := .venv-lowest
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-lowest check format bench requirements clean
+.PHONY: help install demo test test-lowest check format bench bench-local bench-memory requirements clean
 
 help:  ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,6 +40,12 @@ format: $(VENV)/.installed  ## Format the code
 
 bench: $(VENV)/.installed  ## Print the benchmarks' ratios
 	$(BIN)/python -m benchmarks.import_cost
+
+bench-local: $(VENV)/.installed  ## Measure the local AWS against its targets: BENCH_ARGS=--quick for two minutes
+	$(BIN)/python -m benchmarks.local_gateway $(BENCH_ARGS)
+
+bench-memory: $(VENV)/.installed  ## Memory of the local AWS over a million requests, about fifteen minutes
+	$(BIN)/python -m benchmarks.local_gateway --memory
 
 # uv resolves for every supported Python at once. The lowest set is also one of its own time: Airflow's first releases
 # do not run with libraries that came a year later, so nothing newer than amazon 9.25 is let in, but for our own floor

@@ -8,13 +8,13 @@ import json
 import logging
 import socket
 import struct
-import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from shadow_provider.local.errors import AwsError, ClientGoneError, internal_failure
+from shadow_provider.local.identifiers import random_id
 from shadow_provider.local.protocol import (
     JSON_1_1,
     ErrorProtocol,
@@ -34,6 +34,44 @@ _LARGEST_HEAD = 256 * 1024
 _DISCARD_SECONDS = 10.0
 
 
+class _JoinedWrites:
+    """A transport that lets an answer's head leave with the first part of its body.
+
+    uvicorn writes the two one after the other, which makes two system calls and two packets of each answer.
+
+    Args:
+        transport: What is written to.
+        loop: Sends a head that is alone at the end of its turn.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._head = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Writes, or keeps a head for a moment."""
+        if not self._head and data.startswith(b"HTTP/1.1 "):
+            self._head = data
+            self._loop.call_soon(self._flush)
+            return
+        head, self._head = self._head, b""
+        self._transport.write(head + data if head else data)
+
+    def close(self) -> None:
+        """Closes after what was written."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        head, self._head = self._head, b""
+        if head and not self._transport.is_closing():
+            self._transport.write(head)
+
+
 class GuardedProtocol(HttpToolsProtocol):
     """uvicorn's connection; the app may reset it, and what is no HTTP is refused in AWS's form.
 
@@ -46,6 +84,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Puts the way to reset the connection into the scope of each of its requests."""
         super().connection_made(transport)
+        self.transport = cast(asyncio.Transport, _JoinedWrites(transport, self.loop))
         app = self.app
 
         def with_reset(scope: Any, receive: Any, send: Any) -> Any:
@@ -77,7 +116,7 @@ class GuardedProtocol(HttpToolsProtocol):
         body = json.dumps({"__type": "MalformedHttpRequestException", "message": msg}).encode()
         head = (
             "HTTP/1.1 400 Bad Request\r\n"
-            f"x-amzn-requestid: {uuid.uuid4()}\r\nx-amzn-errortype: MalformedHttpRequestException\r\n"
+            f"x-amzn-requestid: {random_id()}\r\nx-amzn-errortype: MalformedHttpRequestException\r\n"
             f"content-type: {JSON_1_1}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)

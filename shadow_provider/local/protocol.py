@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import uuid
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any, Literal
 from xml.sax.saxutils import escape
 
 from shadow_provider.local.errors import AwsError, ClientGoneError, RequestTooLargeError
+from shadow_provider.local.identifiers import random_id
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -21,6 +21,7 @@ ErrorProtocol = Literal["json", "query", "s3"]
 
 JSON_1_0 = "application/x-amz-json-1.0"
 JSON_1_1 = "application/x-amz-json-1.1"
+_HEADERS = "shadow_provider.headers"
 
 # What is taken of a request, packed or not, but for those that have limits of their own (InvokeEndpoint, S3).
 LARGEST_REQUEST = 16 * 1024 * 1024
@@ -81,8 +82,15 @@ class Response:
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
-    """The headers of an ASGI scope as text; of a repeated header the last one counts."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    """The headers of an ASGI scope as text; of a repeated header the last one counts.
+
+    They are read once and kept in the scope: all that a request passes on its way looks at them.
+    """
+    known: dict[str, str] | None = scope.get(_HEADERS)
+    if known is None:
+        known = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        scope[_HEADERS] = known
+    return known
 
 
 def parse_json(content: bytes) -> Any:
@@ -161,7 +169,7 @@ def check_announced(headers: dict[str, str], limit: int = LARGEST_REQUEST) -> No
 
 def request_id(name: bytes = b"x-amzn-requestid") -> tuple[bytes, bytes]:
     """A header with a fresh request id."""
-    return name, str(uuid.uuid4()).encode()
+    return name, random_id().encode()
 
 
 async def send_response(send: Send, response: Response) -> None:

@@ -38,6 +38,7 @@ class LocalSettings(BaseModel):
         drain_timeout: How long a fleet that no longer gets traffic may finish what it has, before it is stopped.
         max_payload_bytes: Largest body of InvokeEndpoint. AWS documents 25 MB, its service model says 6,291,456.
         capture_flush_seconds: How long captured records wait before they are written to S3 as one object.
+        capture_object_bytes: Captured records of this size become an object before their time is over.
         capture_failed_invocations: What is captured of a call the model failed: its "input", or "none" of it. AWS's
             behaviour is unknown.
         capture_sampling: Whether capture sampling is decided for each variant ("independent") or once for a request
@@ -68,6 +69,7 @@ class LocalSettings(BaseModel):
     drain_timeout: float = Field(default=10.0, ge=0)
     max_payload_bytes: int = Field(default=25 * 1024 * 1024, gt=0)
     capture_flush_seconds: float = Field(default=5.0, gt=0)
+    capture_object_bytes: int = Field(default=4 * 1024 * 1024, ge=1)
     capture_failed_invocations: Literal["input", "none"] = "input"
     capture_sampling: Literal["independent", "per_request"] = "independent"
     capture_event_id: Literal["independent", "shared"] = "independent"

@@ -8,17 +8,25 @@ import json
 import logging
 import random
 import time
-import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from shadow_provider.local.faults.board import FaultBoard
+from shadow_provider.local.identifiers import random_id
 from shadow_provider.local.moto_bridge import LocalS3, S3MissingError
 from shadow_provider.local.serving.invocation import CUSTOM_ATTRIBUTES, Invocation, Outcome
 from shadow_provider.local.settings import LocalSettings
 
 logger = logging.getLogger(__name__)
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
+
+@lru_cache(maxsize=8)
+def _time_text(epoch_seconds: int) -> str:
+    return datetime.fromtimestamp(epoch_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True)
@@ -76,8 +84,19 @@ class CapturePlan:
         return base64.b64encode(body).decode("ascii"), "BASE64"
 
 
+@dataclass(slots=True)
+class _OpenObject:
+    """Records that wait to become an object; `opened` is when the first of them came, epoch seconds."""
+
+    opened: float
+    lines: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+
 class CaptureWriter:
-    """Collects one variant's records and writes them as objects.
+    """Collects one variant's records and writes them as objects, one after the other for each of its instances.
+
+    An object is closed when it has waited long enough, when it is large enough, or when its hour is over.
 
     Args:
         plan: What is captured, and where to.
@@ -106,8 +125,7 @@ class CaptureWriter:
         self._s3 = s3
         self._settings = settings
         self._rng = rng
-        self._lines: list[str] = []
-        self._opened = 0.0
+        self._open: dict[int, _OpenObject] = {}
         self.captured = 0
         self.lost = 0
 
@@ -121,27 +139,33 @@ class CaptureWriter:
         if not data:
             return
         own_id = self._settings.capture_event_id == "independent"
-        metadata: dict[str, Any] = {"eventId": str(uuid.uuid4()) if own_id else invocation.event_id}
+        metadata: dict[str, Any] = {"eventId": random_id() if own_id else invocation.event_id}
         if invocation.inference_id is not None:
             metadata["inferenceId"] = invocation.inference_id
         if (attributes := invocation.headers.get(CUSTOM_ATTRIBUTES)) is not None:
             metadata["customAttributes"] = [attributes]
-        at = datetime.fromtimestamp(invocation.received, UTC)
-        metadata["inferenceTime"] = at.strftime("%Y-%m-%dT%H:%M:%SZ")
-        self._append({"captureData": data, "eventMetadata": metadata, "eventVersion": "0"})
+        metadata["inferenceTime"] = _time_text(int(invocation.received))
+        record = {"captureData": data, "eventMetadata": metadata, "eventVersion": "0"}
+        self._append(_ENCODER.encode(record).encode() + b"\n", outcome.instance)
 
     def flush(self, only_older_than: float = 0.0) -> None:
-        """Writes the records collected so far as one object.
+        """Writes the records collected so far.
 
         Args:
-            only_older_than: Seconds that the first of them must have waited.
+            only_older_than: Seconds that the first of an object's records must have waited.
         """
-        if not self._lines or time.time() - self._opened < only_older_than:
+        now = time.time()
+        for instance, waiting in list(self._open.items()):
+            if now - waiting.opened >= only_older_than:
+                self._close(instance)
+
+    def _close(self, instance: int) -> None:
+        closed = self._open.pop(instance)
+        if not closed.lines:
             return
-        content = "".join(self._lines).encode()
-        count, self._lines = len(self._lines), []
-        opened = datetime.fromtimestamp(self._opened, UTC)
-        name = f"{opened:%M-%S}-{opened.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
+        content, count = b"".join(closed.lines), len(closed.lines)
+        opened = datetime.fromtimestamp(closed.opened, UTC)
+        name = f"{opened:%M-%S}-{opened.microsecond // 1000:03d}-{random_id()}.jsonl"
         key = f"{self._folder}/{opened:%Y/%m/%d/%H}/{name}"
         if self._board.capture:
             self._write_faulty(key, content, count)
@@ -151,9 +175,9 @@ class CaptureWriter:
     def _write(self, key: str, content: bytes, count: int) -> None:
         try:
             self._s3.write(self._plan.bucket, key, content, self._plan.kms_key_id)
-        except S3MissingError:
+        except (S3MissingError, OSError) as error:
             self.lost += count
-            logger.warning("%d captured records lost: no bucket %s", count, self._plan.bucket)
+            logger.warning("%d captured records for s3://%s/%s lost: %r", count, self._plan.bucket, key, error)
 
     def _write_faulty(self, key: str, content: bytes, count: int) -> None:
         late = 0.0
@@ -182,17 +206,21 @@ class CaptureWriter:
         data, encoding = self._plan.encode(content_type, body)
         return {"observedContentType": content_type, "mode": mode, "data": data, "encoding": encoding}
 
-    def _append(self, record: dict[str, Any]) -> None:
+    def _append(self, line: bytes, instance: int) -> None:
         now = time.time()
-        if self._lines and now // 3600 != self._opened // 3600:
-            self.flush()  # an object belongs to the hour it was opened in
-        if not self._lines:
-            self._opened = now
-        line = json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n"
-        self._lines += [line] if not self._board.capture else self._faulty_lines(line)
+        waiting = self._open.get(instance)
+        if waiting is not None and now // 3600 != waiting.opened // 3600:
+            self._close(instance)  # an object belongs to the hour it was opened in
+            waiting = None
+        if waiting is None:
+            waiting = self._open[instance] = _OpenObject(now)
+        waiting.lines += [line] if not self._board.capture else self._faulty_lines(line)
+        waiting.size += len(line)
         self.captured += 1
+        if waiting.size >= self._settings.capture_object_bytes:
+            self._close(instance)
 
-    def _faulty_lines(self, line: str) -> list[str]:
+    def _faulty_lines(self, line: bytes) -> list[bytes]:
         faults = self._board.for_capture(self._endpoint, self._variant, "missing", "duplicated")
         kinds = {fault.kind for fault in faults}
         return [] if "missing" in kinds else [line] * (2 if "duplicated" in kinds else 1)

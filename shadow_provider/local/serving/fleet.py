@@ -69,6 +69,7 @@ class Instance:
 
     def __init__(self, spec: ProcessSpec, number: int) -> None:
         self._spec = spec
+        self.number = number
         self._socket = spec.socket_dir / f"{number}.sock"
         self.log_path = spec.log_dir / f"{spec.label.replace('/', '-')}-{number}.log"
         self._pool = ConnectionPool(str(self._socket))

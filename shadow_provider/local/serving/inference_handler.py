@@ -74,6 +74,7 @@ class InferenceHandler:
         self._default_accept = os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT") or JSON
         self._model: Any = None
         self._functions: dict[str, Callable[..., Any]] = {}
+        self._arguments: dict[str, int] = {}
 
     def load(self) -> None:
         """Imports the user's module and loads the model.
@@ -88,6 +89,9 @@ class InferenceHandler:
         if "transform_fn" in own and any(part in own for part in parts):
             raise ValueError("Cannot use transform_fn implementation with input_fn, predict_fn, and/or output_fn")
         self._functions = {"input_fn": decode, "output_fn": encode, **own}
+        self._arguments = {
+            name: len(inspect.signature(function).parameters) for name, function in self._functions.items()
+        }
         if "model_fn" not in own:
             raise NotImplementedError("Please provide a model_fn implementation.")
         if "transform_fn" not in own and "predict_fn" not in own:
@@ -115,7 +119,7 @@ class InferenceHandler:
 
     def _call(self, name: str, context: Context, *arguments: Any) -> Any:
         function = self._functions[name]
-        if len(inspect.signature(function).parameters) == len(arguments) + 1:
+        if self._arguments[name] == len(arguments) + 1:
             return function(*arguments, context)
         return function(*arguments)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from shadow_provider.local.identifiers import random_id
 from shadow_provider.local.serving.http_client import ContainerResponse
 
 INFERENCE_ID = "x-amzn-sagemaker-inference-id"
@@ -22,7 +22,6 @@ class Invocation:
         headers: The caller's headers, names in lower case.
         body: The payload.
         received: When it came, epoch seconds.
-        event_id: The id that both captures carry under the setting capture_event_id="shared".
         capture_draw: A number in [0, 1) that both variants use under capture_sampling="per_request".
     """
 
@@ -30,7 +29,14 @@ class Invocation:
     body: bytes
     received: float
     capture_draw: float
-    event_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    _event_id: str = ""
+
+    @property
+    def event_id(self) -> str:
+        """The id that both captures carry under the setting capture_event_id="shared"."""
+        if not self._event_id:
+            self._event_id = random_id()
+        return self._event_id
 
     @property
     def inference_id(self) -> str | None:
@@ -51,11 +57,13 @@ class Outcome:
         response: The container's answer, None if there was none.
         cause: Why there was none.
         model_seconds: Time from sending to the complete answer.
+        instance: Number of the process that was asked.
     """
 
     response: ContainerResponse | None
     cause: str
     model_seconds: float
+    instance: int = 0
 
     @property
     def status(self) -> int:

@@ -82,7 +82,7 @@ class Variant:
             )
         except ContainerUnreachableError as error:
             cause = f"The container did not answer: {error}"
-        return Outcome(response, cause, time.perf_counter() - started)
+        return Outcome(response, cause, time.perf_counter() - started, instance.number)
 
     def account(self, invocation: Invocation, outcome: Outcome, overhead_seconds: float) -> None:
         """Counts, publishes and captures an invocation that is over."""

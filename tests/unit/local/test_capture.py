@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 import random
 import re
+from dataclasses import replace
 from typing import Any, Literal, cast
+from uuid import UUID
 
 import pytest
 
@@ -143,3 +145,56 @@ def test_records_wait_for_the_interval_and_losses_are_counted(monkeypatch: pytes
     s3.missing = True
     side.flush()
     assert (side.captured, side.lost) == (1, 1)
+
+
+def test_an_object_that_is_large_enough_is_closed() -> None:
+    s3 = FakeS3()
+    side = writer(s3, "p", LocalSettings(capture_object_bytes=1000), InitialSamplingPercentage=100)
+    for _ in range(20):
+        side.record(invocation(), OK)
+    sizes = [len(content) for content in s3.objects.values()]
+    assert len(sizes) >= 4
+    assert all(1000 <= size < 1400 for size in sizes)
+    side.flush()
+    assert len(records(s3)) == 20
+
+
+def test_each_instance_has_its_own_objects() -> None:
+    s3 = FakeS3()
+    side = writer(s3, "p", LocalSettings(), InitialSamplingPercentage=100)
+    for number in range(6):
+        asked = invocation()
+        asked.headers["x-amzn-sagemaker-inference-id"] = str(number)
+        side.record(asked, replace(OK, instance=number % 2))
+    side.flush()
+    ids = [
+        {json.loads(line)["eventMetadata"]["inferenceId"] for line in content.splitlines()}
+        for content in s3.objects.values()
+    ]
+    assert ids == [{"0", "2", "4"}, {"1", "3", "5"}]
+
+
+def test_a_record_says_what_the_caller_sent() -> None:
+    s3, asked = FakeS3(), invocation()
+    asked.headers["x-amzn-sagemaker-custom-attributes"] = "trace=1,\u00fc"
+    asked.headers["x-amzn-sagemaker-inference-id"] = "row 17"
+    side = writer(s3, "p", LocalSettings(), InitialSamplingPercentage=100)
+    side.record(asked, OK)
+    side.record(invocation(), OK)
+    side.flush()
+    full, bare = records(s3)
+    event_id = full["eventMetadata"].pop("eventId")
+    assert str(UUID(event_id, version=4)) == event_id
+    assert full == {
+        "captureData": {
+            "endpointInput": {"observedContentType": "text/csv", "mode": "INPUT", "data": "1", "encoding": "CSV"},
+            "endpointOutput": {"observedContentType": "text/csv", "mode": "OUTPUT", "data": "2", "encoding": "CSV"},
+        },
+        "eventMetadata": {
+            "inferenceId": "row 17",
+            "customAttributes": ["trace=1,\u00fc"],
+            "inferenceTime": "2001-09-09T01:46:40Z",
+        },
+        "eventVersion": "0",
+    }
+    assert set(bare["eventMetadata"]) == {"eventId", "inferenceTime"}
