@@ -83,7 +83,6 @@ async def _serve(
             interface="asgi3",
             http=GuardedProtocol,
             ws="none",
-            interface="asgi3",
             proxy_headers=False,
             log_config=None,
             access_log=False,
