@@ -24,9 +24,11 @@ from shadow_provider.local.protocol import (
     headers_of,
     json_response,
     read_body,
+    replayed,
     send_response,
 )
 from shadow_provider.local.recognition import INVOCATIONS
+from shadow_provider.local.sagemaker.autoscaling import REGISTER
 from shadow_provider.local.sagemaker.control_plane import ControlPlane
 from shadow_provider.local.serving.runtime import Runtime
 
@@ -101,8 +103,22 @@ class LocalApp:
         elif raw_path.startswith("/moto-api"):
             # moto's own switchboard: a reset there would pull S3 from under the endpoints.
             await send_response(send, error_response(unknown_operation(raw_path)))
+        elif target == REGISTER:
+            await self._register(raw_path, headers, scope, receive, send)
         else:
             await self._moto(scope, receive, send)
+
+    async def _register(
+        self, raw_path: str, headers: dict[str, str], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        # moto knows nothing of our endpoints: whether the variant exists is looked at before it is asked.
+        body = await read_body(receive)
+        try:
+            self._control_plane.check_registration(Request(scope["method"], raw_path, headers, body).json())
+        except AwsError as error:
+            await send_response(send, error_response(error))
+            return
+        await self._moto(scope, replayed(body, receive), send)
 
     def _ours(self, request: Request, target: str) -> Response:
         kind = JSON_1_0 if target.startswith(_CLOUDWATCH) else JSON_1_1

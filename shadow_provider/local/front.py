@@ -23,6 +23,7 @@ from shadow_provider.local.protocol import (
     encoded_error,
     headers_of,
     read_body,
+    replayed,
     send_response,
 )
 from shadow_provider.local.recognition import Asked, names_in_body, recognise
@@ -68,7 +69,7 @@ class Front:
             self._log_unread(_asked(scope, headers, b""), received, error)
             raise
         if body:
-            receive = _replayed(body, receive)
+            receive = replayed(body, receive)
         asked = _asked(scope, headers, body)
         try:
             await self._pass_on(asked, received, scope, receive, send)
@@ -186,19 +187,6 @@ async def _cut(scope: Scope, receive: Receive) -> None:
     # The server takes a return before the connection is gone for a missing answer, and would send one.
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    pending = True
-
-    async def replay() -> _Message:
-        nonlocal pending
-        if not pending:
-            return await receive()
-        pending = False
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return replay
 
 
 def _refusal(fault: ApiFault, asked: Asked) -> AwsError:

@@ -172,6 +172,20 @@ def request_id(name: bytes = b"x-amzn-requestid") -> tuple[bytes, bytes]:
     return name, random_id().encode()
 
 
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives a body that was read already once more, and goes on with the original."""
+    pending = True
+
+    async def replay() -> MutableMapping[str, Any]:
+        nonlocal pending
+        if not pending:
+            return await receive()
+        pending = False
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
 async def send_response(send: Send, response: Response) -> None:
     """Sends an answer with a request id, as every AWS answer has one."""
     headers: list[tuple[bytes, bytes]] = [

@@ -12,7 +12,18 @@ INVOCATIONS = re.compile(r"/endpoints/([^/]+)/invocations")
 _OLD_CREDENTIAL = re.compile(r"(?:^|&)AWSAccessKeyId=([^&]+)")
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/[^/]+/([^/]+)/aws4_request")
 # Members that name what an operation is about; RoleArn does so for STS only, elsewhere it is an attribute.
-_NAMES = ("EndpointName", "EndpointConfigName", "ModelName", "ResourceArn", "ResourceId", "AlarmName", "AlarmNames")
+_NAMES = (
+    "EndpointName",
+    "EndpointConfigName",
+    "ModelName",
+    "ModelPackageName",
+    "ModelPackageGroupName",
+    "ModelPackageArn",
+    "ResourceArn",
+    "ResourceId",
+    "AlarmName",
+    "AlarmNames",
+)
 _QUERY_NAMES = ("RoleArn", "RoleName", "UserName", "PolicyName", "PolicyArn", "AlarmName", "MetricName", "Namespace")
 # Beyond this a PutMetricData is not parsed a second time for the log.
 _PARSE_LIMIT = 64 * 1024

@@ -2,15 +2,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 ACCESS_KEY = "local"
 SECRET_KEY = "local"  # noqa: S105 - nothing checks it
+
+# AWS's names of the quotas that can be set; the first stands for one quota per instance type.
+QUOTA_OF_INSTANCE_TYPE = "{} for endpoint usage"
+QUOTA_ACROSS_ENDPOINTS = "Number of instances across active endpoints"
+QUOTA_PER_ENDPOINT = "Maximum number of instances per endpoint"
+_QUOTA = re.compile(
+    rf"{QUOTA_OF_INSTANCE_TYPE.format(r'ml[.][a-z0-9-]+[.][a-z0-9]+')}|{QUOTA_ACROSS_ENDPOINTS}|{QUOTA_PER_ENDPOINT}"
+)
 
 
 class LocalSettings(BaseModel):
@@ -48,6 +57,13 @@ class LocalSettings(BaseModel):
         mirror_queue_size: Copies on their way to one shadow variant before further ones are dropped (and counted).
         shadow_nice: Niceness of shadow processes, so that mirroring does not cost the caller CPU time on this machine.
         metric_resolution: Timestamps of endpoint metrics are rounded down to this. AWS: 60 s.
+        quotas: Service quotas by AWS's names: "ml.m5.xlarge for endpoint usage", "Number of instances across active
+            endpoints", "Maximum number of instances per endpoint". What is not named is unlimited: AWS's own defaults
+            (0 to 4 instances) would stop most tests.
+        model_package_approval: Whether CreateModel refuses a model package version that is not Approved ("required", as
+            AWS documents) or takes any ("not_required").
+        autoscaling_on_delete: Whether DeleteEndpoint deregisters the endpoint's scalable targets ("deregister") or is
+            refused while there are any ("refuse", as on AWS for a caller without the permission).
         call_log_size: Calls that the call log keeps; older ones are forgotten.
         seed: Seed of mirror sampling, capture sampling, the choice of variant and the probabilities of faults; None
             draws a fresh one.
@@ -76,9 +92,20 @@ class LocalSettings(BaseModel):
     mirror_queue_size: int = Field(default=256, ge=1)
     shadow_nice: int = Field(default=15, ge=0, le=19)
     metric_resolution: int = Field(default=60, ge=1)
+    quotas: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    model_package_approval: Literal["required", "not_required"] = "required"
+    autoscaling_on_delete: Literal["deregister", "refuse"] = "deregister"
     call_log_size: int = Field(default=10_000, ge=1)
     seed: int | None = None
     work_dir: Path | None = None
+
+    @field_validator("quotas")
+    @classmethod
+    def _known_quotas(cls, quotas: dict[str, int]) -> dict[str, int]:
+        unknown = sorted(name for name in quotas if _QUOTA.fullmatch(name) is None)
+        if unknown:
+            raise ValueError(f"unknown quotas: {', '.join(unknown)}")
+        return quotas
 
     def real(self, aws_seconds: float) -> float:
         """How long one of AWS's waits is here, in seconds."""

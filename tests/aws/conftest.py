@@ -12,6 +12,7 @@ import pytest
 from botocore.config import Config
 
 from shadow_provider.local import LocalAWS, LocalSettings, model_archive
+from tests.aws.answers import check_answers
 
 BUCKET = "models-and-captures"
 ROLE = "arn:aws:iam::123456789012:role/execution"
@@ -54,12 +55,15 @@ def local_aws(local_aws: LocalAWS) -> LocalAWS:
 
 @pytest.fixture(scope="session")
 def aws(local_aws: LocalAWS) -> Callable[[str], Any]:
-    """Clients that never retry: a test must see the first answer."""
+    """Clients that never retry: a test must see the first answer. Every answer of SageMaker must have its shape."""
 
     @cache
     def client(service: str) -> Any:
         config = Config(retries={"total_max_attempts": 1}, max_pool_connections=64, read_timeout=30)
-        return local_aws.boto3_client(service, config=config)
+        made = local_aws.boto3_client(service, config=config)
+        if service == "sagemaker":
+            check_answers(made)
+        return made
 
     return client
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from shadow_provider.local.errors import UnsupportedLocally, ValidationException, not_found, unknown_operation
 from shadow_provider.local.moto_bridge import LocalS3
+from shadow_provider.local.sagemaker.autoscaling import ScalableTargets, check_registration
+from shadow_provider.local.sagemaker.config_rules import check_config, plan_variants
 from shadow_provider.local.sagemaker.describe import describe_endpoint
-from shadow_provider.local.sagemaker.listing import page, select
-from shadow_provider.local.sagemaker.resources import (
-    Resource,
-    ResourceStore,
-    TagStore,
-    check_config,
-    check_model,
-    plan_variants,
-)
+from shadow_provider.local.sagemaker.listing import ENDPOINT_CONFIGS, ENDPOINTS, MODELS, listed, refuse_token
+from shadow_provider.local.sagemaker.model_registry import ModelRegistry
+from shadow_provider.local.sagemaker.model_rules import check_model, containers_of
+from shadow_provider.local.sagemaker.quotas import check_quotas, instances_of, instances_of_plans
+from shadow_provider.local.sagemaker.resources import Resource, ResourceStore, TagStore
 from shadow_provider.local.serving.deployment import VariantPlan
 from shadow_provider.local.serving.endpoints import Endpoint, Endpoints
 from shadow_provider.local.settings import LocalSettings
@@ -43,6 +42,9 @@ class ControlPlane:
         self._models = ResourceStore("model", f"{prefix}:model/")
         self._configs = ResourceStore("endpoint configuration", f"{prefix}:endpoint-config/")
         self._tags = TagStore()
+        self._registry = ModelRegistry(settings, s3, self._tags)
+        self._scalable = ScalableTargets(settings)
+        self._quotas = settings.quotas
         self._operations: dict[str, Callable[[Json], Json]] = {
             "AddTags": self._add_tags,
             "CreateEndpoint": self._create_endpoint,
@@ -60,6 +62,7 @@ class ControlPlane:
             "ListModels": self._list_models,
             "ListTags": self._list_tags,
             "UpdateEndpoint": self._update_endpoint,
+            **self._registry.operations,
         }
 
     @property
@@ -80,9 +83,17 @@ class ControlPlane:
         assert shape is not None
         return handler(validate(shape, request))
 
+    def check_registration(self, request: Mapping[str, Any]) -> None:
+        """Whether a RegisterScalableTarget names a variant that there is.
+
+        Raises:
+            AwsError: ValidationException, if it does not.
+        """
+        check_registration(request, self._endpoints)
+
     def _create_model(self, request: Json) -> Json:
         self._models.check_free(request["ModelName"])
-        content = check_model(request, self._s3)
+        content = check_model(request, self._s3, self._registry.deployable)
         return {"ModelArn": self._store(self._models, request["ModelName"], content, request).arn}
 
     def _describe_model(self, request: Json) -> Json:
@@ -97,12 +108,11 @@ class ControlPlane:
         rows = [
             {"ModelName": model.name, "ModelArn": model.arn, "CreationTime": model.created} for model in self._models
         ]
-        found, more = page(select(rows, "Model", request), request)
-        return {"Models": found, **more}
+        return listed(MODELS, rows, request)
 
     def _create_endpoint_config(self, request: Json) -> Json:
         self._configs.check_free(request["EndpointConfigName"])
-        content = check_config(request, self._model)
+        content = check_config(request, self._models.get, self._containers)
         return {"EndpointConfigArn": self._store(self._configs, request["EndpointConfigName"], content, request).arn}
 
     def _describe_endpoint_config(self, request: Json) -> Json:
@@ -118,8 +128,7 @@ class ControlPlane:
             {"EndpointConfigName": config.name, "EndpointConfigArn": config.arn, "CreationTime": config.created}
             for config in self._configs
         ]
-        found, more = page(select(rows, "EndpointConfig", request), request)
-        return {"EndpointConfigs": found, **more}
+        return listed(ENDPOINT_CONFIGS, rows, request)
 
     def _create_endpoint(self, request: Json) -> Json:
         if "DeploymentConfig" in request:
@@ -128,6 +137,7 @@ class ControlPlane:
         self._endpoints.check_free(name)
         config = self._configs.get(request["EndpointConfigName"]).content
         production, shadows = self._plans(config)
+        self._check_quotas([*production, *shadows])
         self._tags.add(self._endpoints.arn(name), request.get("Tags", []))
         return {"EndpointArn": self._endpoints.create(name, config, production, shadows).arn}
 
@@ -145,6 +155,8 @@ class ControlPlane:
             excluded = {item["VariantPropertyType"] for item in request.get("ExcludeRetainedVariantProperties", [])}
             production = [_retain(plan, endpoint, excluded) for plan in production]
             shadows = [_retain(plan, endpoint, excluded) for plan in shadows]
+        self._scalable.check_update(endpoint, [*production, *shadows])
+        self._check_quotas([*production, *shadows])
         self._endpoints.update(endpoint, config, production, shadows)
         return {"EndpointArn": endpoint.arn}
 
@@ -153,6 +165,8 @@ class ControlPlane:
 
     def _delete_endpoint(self, request: Json) -> Json:
         endpoint = self._endpoints.get(request["EndpointName"])
+        self._endpoints.check_deletable(endpoint)
+        self._scalable.release(endpoint.name)
         self._endpoints.delete(endpoint)
         self._tags.forget(endpoint.arn)
         return {}
@@ -168,46 +182,62 @@ class ControlPlane:
             }
             for endpoint in self._endpoints
         ]
-        found, more = page(select(rows, "Endpoint", request), request)
-        return {"Endpoints": found, **more}
+        return listed(ENDPOINTS, rows, request)
 
     def _add_tags(self, request: Json) -> Json:
         return {"Tags": self._tags.add(self._existing(request["ResourceArn"]), request["Tags"])}
 
     def _list_tags(self, request: Json) -> Json:
-        found, more = page(self._tags.list(self._existing(request["ResourceArn"])), request, default=50)
-        return {"Tags": found, **more}
+        # A resource has at most 50 tags, and a page at least 50.
+        refuse_token(request)
+        return {"Tags": self._tags.list(self._existing(request["ResourceArn"]))}
 
     def _delete_tags(self, request: Json) -> Json:
         self._tags.remove(self._existing(request["ResourceArn"]), request["TagKeys"])
         return {}
 
     def _existing(self, arn: str) -> str:
-        """The ARN of a resource that there is; its name may be written in any case."""
+        """The ARN of a resource that there is, as it is stored; its name may be written in any case."""
         kind, _, name = arn.rpartition(":")[2].partition("/")
-        if kind not in _KINDS:
-            raise UnsupportedLocally(f"tags of the resource type {kind}")
-        known = f"{arn.rpartition(':')[0]}:{kind}/{name.lower()}"
-        stores: dict[str, ResourceStore | Endpoints] = {
-            "model": self._models,
-            "endpoint-config": self._configs,
-            "endpoint": self._endpoints,
-        }
-        if stores[kind].by_arn(known) is None:
+        lowered = f"{arn.rpartition(':')[0]}:{kind}/{name.lower()}"
+        found: Resource | Endpoint | None
+        match kind:
+            case "model":
+                found = self._models.by_arn(lowered)
+            case "endpoint-config":
+                found = self._configs.by_arn(lowered)
+            case "endpoint":
+                found = self._endpoints.by_arn(lowered)
+            case "model-package":
+                return self._registry.store.package(arn).arn
+            case "model-package-group":
+                return self._registry.store.group(arn).arn
+            case _:
+                raise UnsupportedLocally(f"tags of the resource type {kind}")
+        if found is None:
             raise not_found(_KINDS[kind], arn)
-        return known
+        return found.arn
 
     def _store(self, store: ResourceStore, name: str, content: Json, request: Json) -> Resource:
         # Tags first: they can be refused, and a refused request leaves nothing behind.
         self._tags.add(store.arn(name), request.get("Tags", []))
         return store.add(name, content)
 
-    def _model(self, name: str) -> Json:
-        return self._models.get(name).content
+    def _containers(self, model: str) -> list[Json]:
+        return containers_of(self._models.get(model).content, self._registry.described)
+
+    def _check_quotas(self, plans: list[VariantPlan]) -> None:
+        """Quotas of a new fleet, which in an update runs beside the old one for a while: AWS counts both."""
+        added = instances_of_plans(plans)
+        check_quotas(self._quotas, self.instances_in_use(), added, added.total())
+
+    def instances_in_use(self) -> Counter[str]:
+        """Instances of all endpoints by instance type; those that are starting count."""
+        return instances_of(self._endpoints)
 
     def _plans(self, config: Json) -> tuple[list[VariantPlan], list[VariantPlan]]:
-        production = plan_variants(config, "ProductionVariants", self._model)
-        shadows = plan_variants(config, "ShadowProductionVariants", self._model)
+        production = plan_variants(config, "ProductionVariants", self._containers)
+        shadows = plan_variants(config, "ShadowProductionVariants", self._containers)
         if not any(plan.weight for plan in production):
             raise ValidationException("At least one production variant must have a weight greater than zero.")
         return production, shadows

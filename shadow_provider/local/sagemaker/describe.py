@@ -90,11 +90,17 @@ def _pending_summary(plan: VariantPlan, running: int, since: float) -> dict[str,
 
 
 def _carried_over(definition: dict[str, Any]) -> dict[str, Any]:
-    return {name: definition[name] for name in ("ManagedInstanceScaling", "RoutingConfig") if name in definition}
+    return {name: definition[name] for name in ("RoutingConfig",) if name in definition}
 
 
 def _images(image: str, since: float) -> list[dict[str, Any]]:
-    # There is no registry to ask: the digest is that of the name, so it is stable and has the right form.
-    digest = hashlib.sha256(image.encode()).hexdigest()
     repository = image.partition("@")[0].rpartition(":")[0] or image
-    return [{"SpecifiedImage": image, "ResolvedImage": f"{repository}@sha256:{digest}", "ResolutionTime": since}]
+    return [{"SpecifiedImage": image, "ResolvedImage": f"{repository}@{image_digest(image)}", "ResolutionTime": since}]
+
+
+def image_digest(image: str) -> str:
+    """The digest of a container image.
+
+    There is no registry to ask: it is the digest of the name, so it is stable and has the right form.
+    """
+    return f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"

@@ -152,14 +152,22 @@ class Endpoints:
         endpoint.status = EndpointStatus.UPDATING
         self._begin(endpoint, config, production, shadows)
 
-    def delete(self, endpoint: Endpoint) -> None:
-        """Begins to delete an endpoint.
+    def check_deletable(self, endpoint: Endpoint) -> None:
+        """Whether a deletion may begin.
 
         Raises:
             ValidationException: Another change is under way.
         """
         if endpoint.status in IN_PROGRESS:
             raise in_progress(endpoint.arn)
+
+    def delete(self, endpoint: Endpoint) -> None:
+        """Begins to delete an endpoint.
+
+        Raises:
+            ValidationException: Another change is under way.
+        """
+        self.check_deletable(endpoint)
         endpoint.status, endpoint.modified = EndpointStatus.DELETING, time.time()
         self._run(self._delete(endpoint))
 

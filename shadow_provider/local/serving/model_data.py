@@ -20,12 +20,14 @@ class ModelSource:
     """Where a container's model data lies.
 
     Attributes:
-        uri: S3 URI of one tar.gz, or of a prefix (ends in "/").
+        uri: S3 URI of one object, or of a prefix.
         compressed: Whether it is one tar.gz.
+        single: Whether it is one object; a tar.gz always is.
     """
 
     uri: str
     compressed: bool
+    single: bool = True
 
     @property
     def location(self) -> tuple[str, str]:
@@ -37,11 +39,14 @@ class ModelSource:
 def source_of(container: dict[str, Any]) -> ModelSource | None:
     """The model data of a container definition, None if it names none."""
     if url := container.get("ModelDataUrl"):
-        return ModelSource(_as_s3(url), compressed=container.get("Mode") != "MultiModel")
+        archive = container.get("Mode") != "MultiModel"
+        return ModelSource(_as_s3(url), compressed=archive, single=archive)
     source = container.get("ModelDataSource", {}).get("S3DataSource")
     if source is None:
         return None
-    return ModelSource(source["S3Uri"], compressed=source["CompressionType"] == "Gzip")
+    archive = source["CompressionType"] == "Gzip"
+    single = archive or source["S3DataType"] == "S3Object"
+    return ModelSource(_as_s3(source["S3Uri"]), compressed=archive, single=single)
 
 
 def _as_s3(url: str) -> str:
@@ -58,7 +63,7 @@ def exists(s3: LocalS3, source: ModelSource) -> bool:
     """Whether there is anything at the model data's place."""
     bucket, key = source.location
     try:
-        return s3.has(bucket, key) if source.compressed else bool(s3.keys(bucket, key))
+        return s3.has(bucket, key) if source.single else bool(s3.keys(bucket, key))
     except S3MissingError:
         return False
 
@@ -77,17 +82,22 @@ def fetch(s3: LocalS3, source: ModelSource, into: Path) -> None:
     into.mkdir(parents=True)
     bucket, key = source.location
     try:
-        if not source.compressed:
-            return _copy_prefix(s3, bucket, key, into)
-        archive = s3.read(bucket, key)
+        if not source.single:
+            _copy_prefix(s3, bucket, key, into)
+            return
+        content = s3.read(bucket, key)
     except S3MissingError:
         raise ModelDataError(
             f'Failed to download model data for container "container_1" from URL: "{source.uri}". Please ensure that '
             "there is an object located at the URL and that the role passed to CreateModel has permissions to download "
             "the object."
         ) from None
+    if not source.compressed:
+        # AWS: the last part of the key is the name of the file.
+        (into / key.rpartition("/")[2]).write_bytes(content)
+        return
     try:
-        _unpack(archive, into)
+        _unpack(content, into)
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
         raise ModelDataError(
             f'Failed to extract model data archive for container "container_1" from URL "{source.uri}". Please ensure '

@@ -1,0 +1,117 @@
+"""What SageMaker and Application Auto Scaling, which moto keeps, owe each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from shadow_provider.local.errors import AwsError, ValidationException
+from shadow_provider.local.serving.deployment import VariantPlan
+from shadow_provider.local.serving.endpoints import Endpoint, Endpoints
+from shadow_provider.local.settings import LocalSettings
+
+NAMESPACE = "sagemaker"
+REGISTER = "AnyScaleFrontendService.RegisterScalableTarget"
+_VARIANT_DIMENSION = "sagemaker:variant:"
+
+
+class ScalableTargets:
+    """The scalable targets of endpoint variants in moto's Application Auto Scaling.
+
+    Args:
+        settings: Region and account, and what DeleteEndpoint does with targets.
+    """
+
+    def __init__(self, settings: LocalSettings) -> None:
+        # Imported here: moto costs a second, and must see the account id first.
+        from moto.applicationautoscaling.models import applicationautoscaling_backends
+
+        self._backends = applicationautoscaling_backends[settings.account_id]
+        self._region = settings.region
+        self._refuse = settings.autoscaling_on_delete == "refuse"
+
+    def variants(self, endpoint: str) -> set[str]:
+        """The variants of an endpoint that are registered."""
+        return {target.resource_id.split("/")[3] for target in self._of(endpoint)}
+
+    def check_update(self, endpoint: Endpoint, plans: Iterable[VariantPlan]) -> None:
+        """Whether an update leaves the registered variants as they are; another model does.
+
+        AWS: UpdateEndpoint fails if it would change the instance type of a registered variant, or remove it.
+
+        Args:
+            endpoint: The endpoint.
+            plans: All variants that it is to have.
+
+        Raises:
+            ValidationException: It does not. The words are from memory, not verified.
+        """
+        before = {} if endpoint.live is None else _types(variant.definition for variant in endpoint.live.variants)
+        after = _types(plan.definition for plan in plans)
+        changed = [name for name in sorted(self.variants(endpoint.name)) if before.get(name) != after.get(name)]
+        if changed:
+            names = ", ".join(f'"{name}"' for name in changed)
+            raise ValidationException(
+                f"The variant(s) [{names}] must be deregistered as scalable targets with AWS Auto Scaling before they "
+                "can be removed or have their instance type updated."
+            )
+
+    def release(self, endpoint: str) -> None:
+        """Deregisters the targets of an endpoint that is deleted, with their policies and scheduled actions.
+
+        Raises:
+            ValidationException: There are targets, and the caller is taken not to have the permission.
+        """
+        targets = self._of(endpoint)
+        if targets and self._refuse:
+            raise ValidationException(
+                "An Application AutoScaling scalable target exists for a variant being deleted, and the IAM identity "
+                "used to invoke DeleteEndpoint does not have application-autoscaling:DeregisterScalableTarget "
+                "permission to deregister the scalable target."
+            )
+        for target in targets:
+            self._deregister(target.resource_id, target.scalable_dimension)
+
+    @property
+    def _backend(self) -> Any:
+        # A reset of moto makes new ones.
+        return self._backends[self._region]
+
+    def _of(self, endpoint: str) -> list[Any]:
+        targets = self._backend.describe_scalable_targets(NAMESPACE, None, None)
+        return [target for target in targets if target.resource_id.startswith(f"endpoint/{endpoint}/variant/")]
+
+    def _deregister(self, resource: str, dimension: str) -> None:
+        # moto leaves the policies and scheduled actions of a target that is gone; AWS deletes them with it.
+        for policy in list(self._backend.policies.values()):
+            if (policy.resource_id, policy.scalable_dimension) == (resource, dimension):
+                self._backend.delete_scaling_policy(policy.policy_name, NAMESPACE, resource, dimension)
+        for action in self._backend.describe_scheduled_actions("", NAMESPACE, resource, dimension):
+            self._backend.delete_scheduled_action(NAMESPACE, action.scheduled_action_name, resource, dimension)
+        self._backend.deregister_scalable_target(NAMESPACE, resource, dimension)
+
+
+def check_registration(request: Mapping[str, Any], endpoints: Endpoints) -> None:
+    """Whether RegisterScalableTarget names a variant that there is.
+
+    Args:
+        request: The request; those of other services are let pass, and so is what moto refuses itself.
+        endpoints: All endpoints.
+
+    Raises:
+        AwsError: ValidationException, as AWS has it for what it cannot find. The words follow those that AWS has for
+            ECS services.
+    """
+    resource, dimension = str(request.get("ResourceId", "")), str(request.get("ScalableDimension", ""))
+    if request.get("ServiceNamespace") != NAMESPACE or not dimension.startswith(_VARIANT_DIMENSION):
+        return
+    parts = resource.split("/")
+    if len(parts) == 4 and parts[0] == "endpoint" and parts[2] == "variant":
+        endpoint = endpoints.find(parts[1])
+        if endpoint is not None and endpoint.live is not None and endpoint.current(parts[3]) is not None:
+            return
+    raise AwsError("ValidationException", f"SageMaker endpoint variant doesn't exist: {resource}")
+
+
+def _types(definitions: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    return {definition["VariantName"]: definition.get("InstanceType") for definition in definitions}
