@@ -26,8 +26,8 @@ class ScalableTargets:
         # Imported here: moto costs a second, and must see the account id first.
         from moto.applicationautoscaling.models import applicationautoscaling_backends
 
-        self._backends = applicationautoscaling_backends[settings.account_id]
-        self._region = settings.region
+        self._backends = applicationautoscaling_backends
+        self._settings = settings
         self._refuse = settings.autoscaling_on_delete == "refuse"
 
     def variants(self, endpoint: str) -> set[str]:
@@ -74,8 +74,8 @@ class ScalableTargets:
 
     @property
     def _backend(self) -> Any:
-        # A reset of moto makes new ones.
-        return self._backends[self._region]
+        # Asked for each time: a reset of moto may make another.
+        return self._backends[self._settings.account_id][self._settings.region]
 
     def _of(self, endpoint: str) -> list[Any]:
         targets = self._backend.describe_scalable_targets(NAMESPACE, None, None)
