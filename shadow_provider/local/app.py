@@ -105,6 +105,9 @@ class LocalApp:
             await send_response(send, error_response(unknown_operation(raw_path)))
         elif target == REGISTER:
             await self._register(raw_path, headers, scope, receive, send)
+        elif "x-amz-target" in headers and (service is None or service[1] == "s3"):
+            # moto would take it for a call of S3, which has no such header.
+            await send_response(send, error_response(unknown_operation(target)))
         else:
             await self._moto(scope, receive, send)
 

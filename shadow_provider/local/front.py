@@ -68,9 +68,9 @@ class Front:
         except (AwsError, ClientGoneError) as error:
             self._log_unread(_asked(scope, headers, b""), received, error)
             raise
-        if body:
+        if body is not None:
             receive = replayed(body, receive)
-        asked = _asked(scope, headers, body)
+        asked = _asked(scope, headers, body or b"")
         try:
             await self._pass_on(asked, received, scope, receive, send)
         except (AwsError, ClientGoneError) as error:
@@ -165,10 +165,10 @@ class _Logged:
             await self._send(message)
 
 
-async def _body(headers: dict[str, str], receive: Receive) -> bytes:
+async def _body(headers: dict[str, str], receive: Receive) -> bytes | None:
     """The body, where operation or resources stand in it."""
     if not names_in_body(headers):
-        return b""
+        return None
     check_announced(headers)
     return await read_body(receive)
 

@@ -127,7 +127,8 @@ class _ErrorGate:
         """Lets the held error go with its body, unless that is a page for people."""
         body = b"".join(answer)
         is_page = body.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html"))
-        if is_page or int(self._status[:3]) >= 500:
+        is_nothing = not body and environ["REQUEST_METHOD"] != "HEAD"
+        if is_page or is_nothing or int(self._status[:3]) >= 500:
             return self.replace(environ, self._status)
         headers = [(name, value) for name, value in self._headers if name.lower() != "content-type"]
         self._start_response(self._status, [*headers, ("content-type", "application/xml")])
@@ -153,10 +154,11 @@ def _with_request_id(message: Any, scope: Scope) -> Any:
     if message["type"] != "http.response.start":
         return message
     headers = list(message.get("headers", ()))
-    if not any(name in (b"x-amzn-requestid", b"x-amz-request-id") for name, _ in headers):
-        signed = dict(scope["headers"]).get(b"authorization", b"")
-        s3 = b"/s3/" in signed or not signed
-        headers.append(request_id(b"x-amz-request-id" if s3 else b"x-amzn-requestid"))
+    signed = dict(scope["headers"]).get(b"authorization", b"")
+    # S3's header has a name of its own, which moto does not use.
+    name = b"x-amz-request-id" if b"/s3/" in signed or not signed else b"x-amzn-requestid"
+    if all(known != name for known, _ in headers):
+        headers.append(request_id(name))
     return {**message, "headers": headers}
 
 

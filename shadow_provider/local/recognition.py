@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import parse_qs, unquote
 
@@ -27,6 +27,8 @@ _NAMES = (
 _QUERY_NAMES = ("RoleArn", "RoleName", "UserName", "PolicyName", "PolicyArn", "AlarmName", "MetricName", "Namespace")
 # Beyond this a PutMetricData is not parsed a second time for the log.
 _PARSE_LIMIT = 64 * 1024
+# ARNs have 2048 characters at most.
+_LONGEST = 2048
 _BUCKET_CALLS = {"GET": "ListObjects", "PUT": "CreateBucket", "DELETE": "DeleteBucket", "HEAD": "HeadBucket"}
 _OBJECT_CALLS = {"GET": "GetObject", "PUT": "PutObject", "DELETE": "DeleteObject", "HEAD": "HeadObject"}
 _VERBS = {"GET": "Get", "PUT": "Put", "DELETE": "Delete"}
@@ -78,6 +80,15 @@ def recognise(method: str, raw_path: str, query: str, headers: dict[str, str], b
         headers: Names in lower case.
         body: Of requests that names_in_body is true for.
     """
+    asked = _recognised(method, raw_path, query, headers, body)
+    # The log keeps thousands of them; whoever sends megabytes for a name is not to fill the memory.
+    if len(asked.operation) > _LONGEST or any(len(name) > _LONGEST for name in asked.resources):
+        names = tuple(name[:_LONGEST] for name in asked.resources)
+        return replace(asked, operation=asked.operation[:_LONGEST], resources=names)
+    return asked
+
+
+def _recognised(method: str, raw_path: str, query: str, headers: dict[str, str], body: bytes) -> Asked:
     principal, service = _signed(headers, query)
     invocation = INVOCATIONS.fullmatch(raw_path)
     if invocation is not None and method == "POST":

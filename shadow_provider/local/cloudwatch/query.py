@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
-from xml.sax.saxutils import escape
+from xml.sax import saxutils
 
 from botocore.model import Shape
 from botocore.utils import parse_timestamp
@@ -16,6 +17,8 @@ from shadow_provider.local.errors import AwsError, unknown_operation
 from shadow_provider.local.protocol import Request, Response
 from shadow_provider.local.validation import service_model
 
+# XML 1.0 has no way to write them.
+_UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NAMESPACE = "http://monitoring.amazonaws.com/doc/2010-08-01/"
 
 
@@ -72,7 +75,7 @@ def _scalar(shape: Shape, text: str) -> Any:
                 return text.lower() == "true"
             case "timestamp":
                 return parse_timestamp(text).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError, OSError, RuntimeError):  # botocore's parser raises all of them
         raise AwsError("MalformedInput", f"{text} is not a valid {shape.type_name}") from None
     return text
 
@@ -104,3 +107,8 @@ def _error(error: AwsError) -> str:
     detail = f"<Type>{fault}</Type><Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
     identifier = f"<RequestId>{uuid.uuid4()}</RequestId>"
     return f'<ErrorResponse xmlns="{_NAMESPACE}"><Error>{detail}</Error>{identifier}</ErrorResponse>'
+
+
+def escape(text: str) -> str:
+    """Text as it can stand in XML."""
+    return saxutils.escape(_UNWRITABLE.sub("\ufffd", text))

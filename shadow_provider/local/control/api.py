@@ -15,6 +15,7 @@ from shadow_provider.local.faults import FAULT
 from shadow_provider.local.faults.board import FaultBoard
 from shadow_provider.local.protocol import Request, Response
 
+_LONGEST_NUMBER = 18
 _FILTERS = ("operation", "resource", "exclude", "since", "limit")
 _NUMBERS = {"since": "the number of a call", "limit": "a number of calls"}
 
@@ -104,7 +105,7 @@ class ControlApi:
         if unknown:
             return _error(400, f"Calls can be filtered by {', '.join(_FILTERS)}; not by {', '.join(sorted(unknown))}.")
         for name, meaning in _NUMBERS.items():
-            if name in asked and not asked[name].isdecimal():
+            if name in asked and (not asked[name].isdecimal() or len(asked[name]) > _LONGEST_NUMBER):
                 return _error(400, f"{name} is {meaning}.")
         found = self._log.select(
             asked.get("operation", "*"),

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+LONGEST = 86_400.0
 CAPACITY_REASON = (
     "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error. "
     "Please retry using a different ML instance type or after some time."
@@ -84,7 +85,7 @@ class ApiFault(_Counted):
     resource: str = "*"
     principal: str = "*"
     status: Literal[500, 503] = 500
-    seconds: float | None = Field(default=None, gt=0)
+    seconds: float | None = Field(default=None, gt=0, le=LONGEST)
 
     @model_validator(mode="after")
     def _delay_has_seconds(self) -> Self:
@@ -112,8 +113,8 @@ class VariantFault(_Counted):
     variant: str = "*"
     kind: Literal["fail_pings", "die", "hang", "error", "latency", "content_type"]
     status: int = Field(default=500, ge=400, le=599)
-    seconds: float | None = Field(default=None, gt=0)
-    sigma: float | None = Field(default=None, gt=0)
+    seconds: float | None = Field(default=None, gt=0, le=LONGEST)
+    sigma: float | None = Field(default=None, gt=0, le=10)
     content_type: str = "text/html"
 
     @property
@@ -177,7 +178,7 @@ class CaptureFault(_Counted):
     endpoint: str = "*"
     variant: str = "*"
     kind: Literal["missing", "duplicated", "truncated", "late"]
-    seconds: float | None = Field(default=None, gt=0)
+    seconds: float | None = Field(default=None, gt=0, le=LONGEST)
 
     @model_validator(mode="after")
     def _late_has_seconds(self) -> Self:
@@ -200,7 +201,7 @@ class MetricsFault(_Counted):
     variant: str = "*"
     metric: str = "*"
     kind: Literal["missing", "delayed"]
-    seconds: float | None = Field(default=None, gt=0)
+    seconds: float | None = Field(default=None, gt=0, le=LONGEST)
 
     @model_validator(mode="after")
     def _delayed_has_seconds(self) -> Self:
