@@ -83,6 +83,8 @@ class Assembly:
     def _assemble(self) -> None:
         settings, store = self._settings, MetricStore()
         self._board = FaultBoard(settings.seed)
+        cloudwatch = CloudWatch(store, settings)
+        alarm_state = cloudwatch.alarms.alarm_state
         self._endpoints = Endpoints(
             Machinery(
                 settings=settings,
@@ -94,13 +96,14 @@ class Assembly:
                 numbers=self._numbers,
                 faults=self._board,
                 guard=self._guard,
+                alarm_state=alarm_state,
             )
         )
         status = StatusPage(settings, self._endpoints, store, self._directories.logs)
         app = LocalApp(
-            ControlPlane(settings, self._endpoints, self._moto.s3),
+            ControlPlane(settings, self._endpoints, self._moto.s3, alarm_state),
             Runtime(settings, self._endpoints),
-            CloudWatch(store, settings),
+            cloudwatch,
             self._moto,
             ControlApi(status, self._board, self._log, self.reset),
         )

@@ -54,6 +54,20 @@ class LocalSettings(BaseModel):
             ("per_request"). AWS's behaviour is unknown.
         capture_event_id: Whether the two variants' records of one request have their own eventId ("independent") or
             the same ("shared"). AWS's behaviour is unknown.
+        rollback_failure_reason: Whether an update that an alarm or its time limit rolled back leaves a FailureReason
+            ("set") or none ("empty"). Both have been seen on AWS.
+        rollback_status: The status while an update rolls back, "Updating" or "RollingBack". AWS's behaviour is unknown.
+        alarm_at_start: Whether an alarm that is in ALARM when a deployment starts rolls it back ("rollback"), or counts
+            only after it has been in another state ("ignore"). AWS's behaviour is unknown.
+        guardrails_with_shadow: What a DeploymentConfig does while the old or the new configuration has a shadow:
+            nothing, the update is all at once without baking ("all_at_once"), what it does otherwise ("supported"), or
+            the update is "refused". AWS's behaviour is unknown.
+        shadow_weight_update: Whether UpdateEndpointWeightsAndCapacities changes a shadow ("supported") or is "refused".
+            AWS's behaviour is unknown.
+        same_config_update: What UpdateEndpoint to the configuration that is already active does: a "full_update", or it
+            is "refused". AWS's behaviour is unknown.
+        config_consistency_seconds: How long CreateEndpoint and UpdateEndpoint do not yet see a new endpoint
+            configuration, in AWS seconds. AWS: reads may be eventually consistent.
         mirror_queue_size: Copies on their way to one shadow variant before further ones are dropped (and counted).
         shadow_nice: Niceness of shadow processes, so that mirroring does not cost the caller CPU time on this machine.
         metric_resolution: Timestamps of endpoint metrics are rounded down to this. AWS: 60 s.
@@ -89,6 +103,13 @@ class LocalSettings(BaseModel):
     capture_failed_invocations: Literal["input", "none"] = "input"
     capture_sampling: Literal["independent", "per_request"] = "independent"
     capture_event_id: Literal["independent", "shared"] = "independent"
+    rollback_failure_reason: Literal["set", "empty"] = "set"
+    rollback_status: Literal["Updating", "RollingBack"] = "Updating"
+    alarm_at_start: Literal["rollback", "ignore"] = "rollback"
+    guardrails_with_shadow: Literal["all_at_once", "supported", "refused"] = "all_at_once"
+    shadow_weight_update: Literal["supported", "refused"] = "supported"
+    same_config_update: Literal["full_update", "refused"] = "full_update"
+    config_consistency_seconds: float = Field(default=0.0, ge=0)
     mirror_queue_size: int = Field(default=256, ge=1)
     shadow_nice: int = Field(default=15, ge=0, le=19)
     metric_resolution: int = Field(default=60, ge=1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -25,6 +27,10 @@ def model_fn(model_dir):
 def transform_fn(model, body, content_type, accept):
     return body, content_type
 """
+
+NUMBERED = "def model_fn(d): return {n}\ndef transform_fn(m, b, c, a): return str(m), 'text/csv'"
+
+CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 
 
 def poll(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
@@ -155,7 +161,7 @@ class Cloud:
 
         def done() -> Any:
             described = self.describe(name)
-            return described if described["EndpointStatus"] not in ("Creating", "Updating", "Deleting") else None
+            return described if described["EndpointStatus"] not in CHANGING else None
 
         return poll(done)
 
@@ -175,6 +181,48 @@ class Cloud:
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
         keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
         return {key: self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
+
+
+def cloud_of(running: LocalAWS, unique: Callable[[str], str]) -> Cloud:
+    """The same for a local AWS of one's own; its clients never retry either."""
+
+    @cache
+    def client(service: str) -> Any:
+        config = Config(retries={"total_max_attempts": 1}, max_pool_connections=64, read_timeout=30)
+        return running.boto3_client(service, config=config)
+
+    def upload(name: str, source: str) -> str:
+        key = f"models/{name}/model.tar.gz"
+        client("s3").put_object(Bucket=BUCKET, Key=key, Body=model_archive(source))
+        return f"s3://{BUCKET}/{key}"
+
+    client("s3").create_bucket(Bucket=BUCKET)
+    return Cloud(client, upload, unique)
+
+
+@contextmanager
+def traffic(cloud: Cloud, name: str) -> Iterator[list[Any]]:
+    """Callers that never stop; gives the list of their answers, or of the exceptions they got."""
+    seen: list[Any] = []
+    stop = threading.Event()
+
+    def call() -> None:
+        while not stop.is_set():
+            try:
+                seen.append(cloud.invoke(name)["Body"].read())
+            except Exception as error:
+                seen.append(error)
+            time.sleep(0.005)
+
+    callers = [threading.Thread(target=call) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        for caller in callers:
+            caller.join()
 
 
 @pytest.fixture

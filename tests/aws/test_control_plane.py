@@ -202,14 +202,11 @@ def test_a_shadow_of_several_containers_is_refused(cloud: Any, unique: Any) -> N
 
 
 def test_what_is_not_modelled_is_said(cloud: Any) -> None:
-    config = cloud.config([cloud.variant("v", cloud.model())])
-    policy = {
-        "BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}}
-    }
-    code, message = refusal(
-        cloud.sagemaker.create_endpoint, EndpointName="e", EndpointConfigName=config, DeploymentConfig=policy
-    )
-    assert (code, message) == ("ValidationException", "The local AWS does not support DeploymentConfig yet.")
+    output = {"OutputConfig": {"S3OutputPath": "s3://b/p"}}
+    config = cloud.config([cloud.variant("v", cloud.model())], AsyncInferenceConfig=output)
+    code, message = refusal(cloud.sagemaker.create_endpoint, EndpointName="e", EndpointConfigName=config)
+    assert code == "ValidationException"
+    assert message == "The local AWS does not support endpoints with AsyncInferenceConfig yet."
 
 
 def test_models_are_described_as_created(cloud: Any) -> None:

@@ -2,46 +2,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-NUMBERED = "def model_fn(d): return {n}\ndef transform_fn(m, b, c, a): return str(m), 'text/csv'"
+from tests.aws.conftest import NUMBERED, traffic
+
 BROKEN = "def model_fn(model_dir):\n    raise RuntimeError('no such weights')\ndef predict_fn(data, model): return data"
 LATE = "import time\ndef model_fn(d): time.sleep(1)\ndef transform_fn(m, b, c, a): return b, c"
 PING_FAILED = (
     "The primary container for production variant {} did not pass the ping health check. "
     "Please check CloudWatch logs for this endpoint."
 )
-
-
-@contextmanager
-def traffic(cloud: Any, name: str) -> Iterator[list[Any]]:
-    """Callers that never stop; gives the list of their answers, or of the exceptions they got."""
-    seen: list[Any] = []
-    stop = threading.Event()
-
-    def call() -> None:
-        while not stop.is_set():
-            try:
-                seen.append(cloud.invoke(name)["Body"].read())
-            except Exception as error:
-                seen.append(error)
-            time.sleep(0.005)
-
-    callers = [threading.Thread(target=call) for _ in range(3)]
-    for caller in callers:
-        caller.start()
-    try:
-        yield seen
-    finally:
-        stop.set()
-        for caller in callers:
-            caller.join()
 
 
 def test_a_broken_model_fails_the_endpoint_with_awss_reason(cloud: Any, local_aws: Any) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 from shadow_provider.local.cloudwatch.metric_store import MetricStore, SeriesKey
 from shadow_provider.local.control.usage import server_usage
 from shadow_provider.local.sagemaker.describe import describe_endpoint
-from shadow_provider.local.serving.endpoints import Endpoint, Endpoints
+from shadow_provider.local.serving.deployment import Deployment
+from shadow_provider.local.serving.endpoint import Endpoint
+from shadow_provider.local.serving.endpoints import Endpoints
 from shadow_provider.local.serving.variant import Variant
 from shadow_provider.local.serving.variant_metrics import NAMESPACE
 from shadow_provider.local.settings import LocalSettings
@@ -46,13 +48,13 @@ class StatusPage:
         }
 
     def _endpoint(self, endpoint: Endpoint) -> dict[str, Any]:
-        live = endpoint.live
+        serving = [deployment for deployment in (endpoint.live, endpoint.mixed) if deployment is not None]
         return {
             "name": endpoint.name,
             "status": endpoint.status.value,
             "endpoint_config": endpoint.config_name,
             "failure_reason": endpoint.failure_reason,
-            "variants": [] if live is None else [self._variant(endpoint, variant) for variant in live.variants],
+            "variants": [self._variant(endpoint, item, variant) for item in serving for variant in item.variants],
             "pending": _pending(endpoint),
             "counters": {
                 name: {
@@ -65,11 +67,9 @@ class StatusPage:
             },
         }
 
-    def _variant(self, endpoint: Endpoint, variant: Variant) -> dict[str, Any]:
-        live = endpoint.live
-        assert live is not None
-        mirrors = [mirror for mirror in live.mirrors if mirror.shadow is variant]
-        total = sum(other.weight for other in live.production)
+    def _variant(self, endpoint: Endpoint, deployment: Deployment, variant: Variant) -> dict[str, Any]:
+        mirrors = [mirror for mirror in deployment.mirrors if mirror.shadow is variant]
+        total = sum(other.weight for other in deployment.production)
         instances = variant.fleet.instances
         capture = variant.capture
         return {

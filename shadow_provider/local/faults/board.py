@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from shadow_provider.local.faults.models import (
     ApiFault,
@@ -21,6 +21,14 @@ from shadow_provider.local.faults.models import (
 
 if TYPE_CHECKING:
     from shadow_provider.local.recognition import Asked
+
+Change = Literal["creation", "update", "scaling"]
+# The kinds of EndpointFault with which a change can end.
+_ENDINGS: dict[Change, tuple[str, ...]] = {
+    "creation": ("capacity", "out_of_service"),
+    "update": ("rollback", "rollback_failed", "capacity", "out_of_service"),
+    "scaling": ("rollback", "capacity"),
+}
 
 F = TypeVar("F", bound=Fault, covariant=True)
 
@@ -69,6 +77,9 @@ class FaultBoard:
 
     Args:
         seed: Seed of the probabilities; None draws a fresh one.
+
+    Attributes:
+        on_system_update: Called when a fault was set that puts endpoints into SystemUpdating.
     """
 
     def __init__(self, seed: int | None = None) -> None:
@@ -79,6 +90,7 @@ class FaultBoard:
         self.endpoint: list[Armed[EndpointFault]] = []
         self.capture: list[Armed[CaptureFault]] = []
         self.metrics: list[Armed[MetricsFault]] = []
+        self.on_system_update: Callable[[], None] | None = None
 
     def __iter__(self) -> Iterator[Armed[Fault]]:
         """All of them, in the order they were set."""
@@ -91,6 +103,8 @@ class FaultBoard:
         rng = random.Random(None if self._seed is None else f"{self._seed}/fault/{number}")  # noqa: S311 - chance
         armed = Armed(f"f{number}", fault, rng)
         getattr(self, fault.on).append(armed)
+        if self.on_system_update is not None and armed in self.system_updates:
+            self.on_system_update()
         return armed
 
     def remove(self, fault_id: str) -> bool:
@@ -135,13 +149,18 @@ class FaultBoard:
         pings = [armed for armed in self.variant if armed.fault.kind == "fail_pings"]
         return any(_fires(armed, endpoint, variant) for armed in pings)
 
-    def for_change(self, endpoint: str, *, update: bool) -> EndpointFault | None:
-        """How a creation or update that begins now is to end."""
+    def for_change(self, endpoint: str, change: Change) -> EndpointFault | None:
+        """How a change that begins now is to end."""
         for armed in self.endpoint:
-            applies = update or armed.fault.kind in ("capacity", "out_of_service")
+            applies = armed.fault.kind in _ENDINGS[change]
             if applies and fnmatchcase(endpoint, armed.fault.endpoint) and armed.fires():
                 return armed.fault
         return None
+
+    @property
+    def system_updates(self) -> list[Armed[EndpointFault]]:
+        """The faults that keep endpoints in SystemUpdating."""
+        return [armed for armed in self.endpoint if armed.fault.kind == "system_update"]
 
     def for_capture(self, endpoint: str, variant: str, *kinds: str) -> list[CaptureFault]:
         """What goes wrong with a record or an object; all that fire do."""

@@ -131,20 +131,24 @@ class VariantFault(_Counted):
 
 
 class EndpointFault(_Fault):
-    """How the next creation or update of an endpoint ends; fires once unless `times` says otherwise.
+    """How the next change of an endpoint ends, or a maintenance by AWS; fires once unless `times` says otherwise.
 
     Attributes:
         endpoint: Name of the endpoint; a pattern.
-        kind: `rollback`: the new fleet comes up, then the update rolls back. `rollback_failed`: it ends in
-            UpdateRollbackFailed, the old fleet still serving. `capacity`: no instances are to be had, for an update or
-            a creation. `out_of_service`: an update or a creation ends in OutOfService.
+        kind: `rollback`: the new fleet comes up and bakes, then the update rolls back; a change of capacity that is
+            to start instances does too. `rollback_failed`: the update ends in UpdateRollbackFailed, after a rolling
+            deployment with both fleets serving, else with the old one. `capacity`: no instances are to be had, for a
+            creation, an update or a change of capacity. `out_of_service`: a creation or an update ends in
+            OutOfService. `system_update`: the endpoint is in SystemUpdating, at once or as soon as it is InService.
         reason: FailureReason; None leaves it empty, as AWS at times does. Capacity errors always have AWS's words.
+        seconds: Of system_update: its length in AWS seconds; it ends earlier when the fault is removed.
     """
 
     on: Literal["endpoint"] = "endpoint"
     endpoint: str = "*"
-    kind: Literal["rollback", "rollback_failed", "capacity", "out_of_service"]
+    kind: Literal["rollback", "rollback_failed", "capacity", "out_of_service", "system_update"]
     reason: str | None = Field(default=None, min_length=1, max_length=1024)
+    seconds: float | None = Field(default=None, gt=0)
 
     @property
     def limit(self) -> int | None:
@@ -157,10 +161,11 @@ class EndpointFault(_Fault):
         return CAPACITY_REASON if self.kind == "capacity" else self.reason
 
     @model_validator(mode="after")
-    def _capacity_has_its_own_reason(self) -> Self:
-        if self.kind == "capacity" and self.reason is not None:
-            raise ValueError("reason has no meaning for kind capacity, whose words are AWS's")
-        return self
+    def _reason_has_a_meaning(self) -> Self:
+        if self.kind in ("capacity", "system_update") and self.reason is not None:
+            why = ", whose words are AWS's" if self.kind == "capacity" else ""
+            raise ValueError(f"reason has no meaning for kind {self.kind}{why}")
+        return _only(self, self.kind, self.seconds, "system_update")
 
 
 class CaptureFault(_Counted):

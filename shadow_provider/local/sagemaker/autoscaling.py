@@ -7,7 +7,8 @@ from typing import Any
 
 from shadow_provider.local.errors import AwsError, ValidationException
 from shadow_provider.local.serving.deployment import VariantPlan
-from shadow_provider.local.serving.endpoints import Endpoint, Endpoints
+from shadow_provider.local.serving.endpoint import Endpoint
+from shadow_provider.local.serving.endpoints import Endpoints
 from shadow_provider.local.settings import LocalSettings
 
 NAMESPACE = "sagemaker"

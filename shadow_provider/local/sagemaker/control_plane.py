@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from shadow_provider.local.errors import UnsupportedLocally, ValidationException, not_found, unknown_operation
 from shadow_provider.local.moto_bridge import LocalS3
 from shadow_provider.local.sagemaker.autoscaling import ScalableTargets, check_registration
+from shadow_provider.local.sagemaker.change_rules import deployment_config_of, desired_of, retained, rollout_of
 from shadow_provider.local.sagemaker.config_rules import check_config, plan_variants
 from shadow_provider.local.sagemaker.describe import describe_endpoint
 from shadow_provider.local.sagemaker.listing import ENDPOINT_CONFIGS, ENDPOINTS, MODELS, listed, refuse_token
 from shadow_provider.local.sagemaker.model_registry import ModelRegistry
 from shadow_provider.local.sagemaker.model_rules import check_model, containers_of
-from shadow_provider.local.sagemaker.quotas import check_quotas, instances_of, instances_of_plans
+from shadow_provider.local.sagemaker.quotas import check_quotas, growth_of, instances_of
 from shadow_provider.local.sagemaker.resources import Resource, ResourceStore, TagStore
 from shadow_provider.local.serving.deployment import VariantPlan
-from shadow_provider.local.serving.endpoints import Endpoint, Endpoints
+from shadow_provider.local.serving.endpoint import Endpoint
+from shadow_provider.local.serving.endpoints import Endpoints
+from shadow_provider.local.serving.rollout_plan import RolloutPlan, check_policy, plan_rollout
 from shadow_provider.local.settings import LocalSettings
 from shadow_provider.local.validation import service_model, validate
 
@@ -30,12 +33,21 @@ class ControlPlane:
     """Answers SageMaker's JSON 1.1 operations.
 
     Args:
-        settings: Region and account of the ARNs.
+        settings: Region and account of the ARNs, and what AWS leaves open.
         endpoints: The state machine.
         s3: The local S3, for the check of model data.
+        alarm_state: The state of a CloudWatch alarm, None if there is no such alarm.
     """
 
-    def __init__(self, settings: LocalSettings, endpoints: Endpoints, s3: LocalS3) -> None:
+    def __init__(
+        self,
+        settings: LocalSettings,
+        endpoints: Endpoints,
+        s3: LocalS3,
+        alarm_state: Callable[[str], str | None],
+    ) -> None:
+        self._settings = settings
+        self._alarm_state = alarm_state
         prefix = f"arn:aws:sagemaker:{settings.region}:{settings.account_id}"
         self._endpoints = endpoints
         self._s3 = s3
@@ -62,6 +74,7 @@ class ControlPlane:
             "ListModels": self._list_models,
             "ListTags": self._list_tags,
             "UpdateEndpoint": self._update_endpoint,
+            "UpdateEndpointWeightsAndCapacities": self._update_weights_and_capacities,
             **self._registry.operations,
         }
 
@@ -131,33 +144,46 @@ class ControlPlane:
         return listed(ENDPOINT_CONFIGS, rows, request)
 
     def _create_endpoint(self, request: Json) -> Json:
-        if "DeploymentConfig" in request:
-            raise UnsupportedLocally("DeploymentConfig")
-        name = request["EndpointName"]
+        name, policy = request["EndpointName"], request.get("DeploymentConfig")
         self._endpoints.check_free(name)
-        config = self._configs.get(request["EndpointConfigName"]).content
+        config = self._visible_config(request["EndpointConfigName"])
         production, shadows = self._plans(config)
-        self._check_quotas([*production, *shadows])
+        if policy is not None:
+            check_policy(policy)
+        counts = [{plan.name: plan.count for plan in plans} for plans in (production, shadows)]
+        rollout = plan_rollout(None, counts[0], {}, counts[1])
+        self._check_quotas([*production, *shadows], rollout)
         self._tags.add(self._endpoints.arn(name), request.get("Tags", []))
-        return {"EndpointArn": self._endpoints.create(name, config, production, shadows).arn}
+        endpoint = self._endpoints.create(name, config, production, shadows, rollout)
+        endpoint.deployment_config = policy
+        return {"EndpointArn": endpoint.arn}
 
     def _update_endpoint(self, request: Json) -> Json:
-        for member in ("DeploymentConfig", "RetainDeploymentConfig"):
-            if request.get(member):
-                raise UnsupportedLocally(member)
         endpoint = self._endpoints.get(request["EndpointName"])
         self._endpoints.check_changeable(endpoint)
         # An endpoint whose own configuration was deleted cannot be updated any more, as on AWS.
         self._configs.get(endpoint.config_name)
-        config = self._configs.get(request["EndpointConfigName"]).content
-        production, shadows = self._plans(config)
-        if request.get("RetainAllVariantProperties"):
-            excluded = {item["VariantPropertyType"] for item in request.get("ExcludeRetainedVariantProperties", [])}
-            production = [_retain(plan, endpoint, excluded) for plan in production]
-            shadows = [_retain(plan, endpoint, excluded) for plan in shadows]
+        config = self._visible_config(request["EndpointConfigName"])
+        if self._settings.same_config_update == "refused" and config["EndpointConfigName"] == endpoint.config_name:
+            raise ValidationException(
+                f'Endpoint "{endpoint.arn}" already uses endpoint configuration "{endpoint.config_name}".'
+            )
+        production, shadows = (retained(plans, endpoint, request) for plans in self._plans(config))
         self._scalable.check_update(endpoint, [*production, *shadows])
-        self._check_quotas([*production, *shadows])
-        self._endpoints.update(endpoint, config, production, shadows)
+        policy = deployment_config_of(request, endpoint)
+        rollout = rollout_of(policy, endpoint, production, shadows, self._settings, self._alarm_state)
+        self._check_quotas([*production, *shadows], rollout)
+        endpoint.deployment_config = policy or endpoint.deployment_config
+        self._endpoints.update(endpoint, config, production, shadows, rollout)
+        return {"EndpointArn": endpoint.arn}
+
+    def _update_weights_and_capacities(self, request: Json) -> Json:
+        endpoint = self._endpoints.get(request["EndpointName"])
+        self._endpoints.check_scalable(endpoint)
+        desired = desired_of(request, endpoint, self._settings)
+        added, total = growth_of(endpoint, desired)
+        check_quotas(self._quotas, self.instances_in_use(), added, total)
+        self._endpoints.change_capacity(endpoint, desired)
         return {"EndpointArn": endpoint.arn}
 
     def _describe_endpoint(self, request: Json) -> Json:
@@ -226,14 +252,24 @@ class ControlPlane:
     def _containers(self, model: str) -> list[Json]:
         return containers_of(self._models.get(model).content, self._registry.described)
 
-    def _check_quotas(self, plans: list[VariantPlan]) -> None:
+    def _check_quotas(self, plans: list[VariantPlan], rollout: RolloutPlan) -> None:
         """Quotas of a new fleet, which in an update runs beside the old one for a while: AWS counts both."""
-        added = instances_of_plans(plans)
-        check_quotas(self._quotas, self.instances_in_use(), added, added.total())
+        surge = rollout.surge
+        added: Counter[str] = Counter()
+        for plan in plans:
+            added[plan.definition["InstanceType"]] += surge[plan.name]
+        check_quotas(self._quotas, self.instances_in_use(), added, sum(plan.count for plan in plans))
 
     def instances_in_use(self) -> Counter[str]:
         """Instances of all endpoints by instance type; those that are starting count."""
         return instances_of(self._endpoints)
+
+    def _visible_config(self, name: str) -> Json:
+        """The configuration for an endpoint; one that was just made may not be seen yet."""
+        config = self._configs.get(name)
+        if time.time() < config.created + self._settings.real(self._settings.config_consistency_seconds):
+            raise not_found("endpoint configuration", config.arn)
+        return config.content
 
     def _plans(self, config: Json) -> tuple[list[VariantPlan], list[VariantPlan]]:
         production = plan_variants(config, "ProductionVariants", self._containers)
@@ -241,15 +277,3 @@ class ControlPlane:
         if not any(plan.weight for plan in production):
             raise ValidationException("At least one production variant must have a weight greater than zero.")
         return production, shadows
-
-
-def _retain(plan: VariantPlan, endpoint: Endpoint, excluded: set[str]) -> VariantPlan:
-    """RetainAllVariantProperties: a variant of the same name keeps its current weight and instance count."""
-    serving = endpoint.current(plan.name)
-    if serving is None:
-        return plan
-    return replace(
-        plan,
-        weight=plan.weight if "DesiredWeight" in excluded else serving.weight,
-        count=plan.count if "DesiredInstanceCount" in excluded else serving.count,
-    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from shadow_provider.local.serving.deployment import Deployment, VariantPlan
-from shadow_provider.local.serving.endpoints import Endpoint
+from shadow_provider.local.serving.deployment import Deployment
+from shadow_provider.local.serving.endpoint import Endpoint
 from shadow_provider.local.serving.variant import Variant
 
 
@@ -23,16 +23,21 @@ def describe_endpoint(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.failure_reason is not None:
         answer["FailureReason"] = endpoint.failure_reason
     if endpoint.live is not None:
-        answer |= _serving(endpoint.live, endpoint.created)
+        answer |= _serving(endpoint.live, endpoint.mixed, endpoint.created)
+    if endpoint.deployment_config is not None:
+        answer["LastDeploymentConfig"] = endpoint.deployment_config
     if endpoint.pending is not None:
         answer["PendingDeploymentSummary"] = _pending(endpoint.pending, endpoint.pending_since)
     return answer
 
 
-def _serving(live: Deployment, since: float) -> dict[str, Any]:
-    answer: dict[str, Any] = {"ProductionVariants": [_summary(variant, since) for variant in live.production]}
+def _serving(live: Deployment, mixed: Deployment | None, since: float) -> dict[str, Any]:
+    def summary(variant: Variant) -> dict[str, Any]:
+        return _summary(variant, None if mixed is None else mixed.variant(variant.name), since)
+
+    answer: dict[str, Any] = {"ProductionVariants": [summary(variant) for variant in live.production]}
     if live.shadows:
-        answer["ShadowProductionVariants"] = [_summary(variant, since) for variant in live.shadows]
+        answer["ShadowProductionVariants"] = [summary(variant) for variant in live.shadows]
     capture = live.config.get("DataCaptureConfig")
     if capture is not None:
         enabled = capture.get("EnableCapture", True)
@@ -46,47 +51,44 @@ def _serving(live: Deployment, since: float) -> dict[str, Any]:
     return answer
 
 
-def _summary(variant: Variant, since: float) -> dict[str, Any]:
+def _summary(variant: Variant, beside: Variant | None, since: float) -> dict[str, Any]:
+    """What serves under a variant's name; `beside` is what a failed rollback left of another deployment."""
+    images, count = _images(variant.image, since), variant.count
+    if beside is not None:
+        images, count = images + _images(beside.image, since), count + beside.count
     return {
         "VariantName": variant.name,
-        "DeployedImages": _images(variant.image, since),
+        "DeployedImages": images,
         "CurrentWeight": variant.weight,
-        "DesiredWeight": variant.weight,
-        "CurrentInstanceCount": variant.count,
-        "DesiredInstanceCount": variant.count,
+        "DesiredWeight": variant.desired_weight,
+        "CurrentInstanceCount": count,
+        "DesiredInstanceCount": variant.desired_count,
+        **_stage(variant),
         **_carried_over(variant.definition),
     }
 
 
 def _pending(pending: Deployment, since: float) -> dict[str, Any]:
-    production, shadows = pending.plans
-    running = {variant.name: variant.fleet.healthy_count for variant in pending.variants}
     answer: dict[str, Any] = {
         "EndpointConfigName": pending.config["EndpointConfigName"],
         "StartTime": since,
-        "ProductionVariants": [_pending_summary(plan, running[plan.name], since) for plan in production],
+        "ProductionVariants": [_pending_summary(variant, since) for variant in pending.production],
     }
-    if shadows:
-        answer["ShadowProductionVariants"] = [_pending_summary(plan, running[plan.name], since) for plan in shadows]
+    if pending.shadows:
+        answer["ShadowProductionVariants"] = [_pending_summary(variant, since) for variant in pending.shadows]
     return answer
 
 
-def _pending_summary(plan: VariantPlan, running: int, since: float) -> dict[str, Any]:
-    up = running >= plan.count
-    status = {"Status": "ActivatingTraffic" if up else "Creating", "StartTime": since}
-    if not up:
-        status["StatusMessage"] = f"Launching {plan.count} instance(s)."
-    return {
-        "VariantName": plan.name,
-        "DeployedImages": _images(plan.container.get("Image", ""), since),
-        "CurrentWeight": plan.weight,
-        "DesiredWeight": plan.weight,
-        "CurrentInstanceCount": running,
-        "DesiredInstanceCount": plan.count,
-        "InstanceType": plan.definition["InstanceType"],
-        "VariantStatus": [status],
-        **_carried_over(plan.definition),
-    }
+def _pending_summary(variant: Variant, since: float) -> dict[str, Any]:
+    return {**_summary(variant, None, since), "InstanceType": variant.definition["InstanceType"]}
+
+
+def _stage(variant: Variant) -> dict[str, Any]:
+    stage = variant.stage
+    if stage is None:
+        return {}
+    status = {"Status": stage.status, "StatusMessage": stage.message, "StartTime": stage.since}
+    return {"VariantStatus": [status]}
 
 
 def _carried_over(definition: dict[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from shadow_provider.local.errors import AwsError
-from shadow_provider.local.serving.deployment import VariantPlan
-from shadow_provider.local.serving.endpoints import Endpoint
+from shadow_provider.local.serving.capacity_change import Desired
+from shadow_provider.local.serving.endpoint import Endpoint
 from shadow_provider.local.settings import QUOTA_ACROSS_ENDPOINTS, QUOTA_OF_INSTANCE_TYPE, QUOTA_PER_ENDPOINT
 
 
@@ -35,23 +35,26 @@ def check_quotas(
             _check(quotas, QUOTA_PER_ENDPOINT, 0, endpoint_total)
 
 
-def instances_of_plans(plans: Iterable[VariantPlan]) -> Counter[str]:
-    """The instances that variants start with, by instance type."""
-    found: Counter[str] = Counter()
-    for plan in plans:
-        found[plan.definition["InstanceType"]] += plan.count
-    return found
-
-
 def instances_of(endpoints: Iterable[Endpoint]) -> Counter[str]:
     """The instances of endpoints, by instance type; those that are starting count."""
     found: Counter[str] = Counter()
     for endpoint in endpoints:
-        # While an update ends, what was pending is live already: it counts once.
-        for deployment in {endpoint.live, endpoint.pending}:
-            for variant in [] if deployment is None else deployment.variants:
-                found[variant.definition["InstanceType"]] += variant.count
+        for deployment in endpoint.deployments:
+            for variant in deployment.variants:
+                found[variant.definition["InstanceType"]] += max(variant.count, variant.desired_count)
     return found
+
+
+def growth_of(endpoint: Endpoint, desired: Iterable[Desired]) -> tuple[Counter[str], int]:
+    """What a change of capacity adds, by instance type, and how many instances the endpoint has in the end."""
+    counts = {wish.variant: wish.count for wish in desired if wish.count is not None}
+    added: Counter[str] = Counter()
+    total = 0
+    for variant in [] if endpoint.live is None else endpoint.live.variants:
+        count = counts.get(variant.name, variant.desired_count)
+        added[variant.definition["InstanceType"]] += max(0, count - variant.desired_count)
+        total += count
+    return added, total
 
 
 def _check(quotas: Mapping[str, int], name: str, used: int, added: int) -> None:

@@ -7,7 +7,7 @@ import itertools
 import logging
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +47,7 @@ class Machinery:
         numbers: Numbers the processes.
         faults: What is to go wrong.
         guard: Ends what model processes started, whatever happens to the server.
+        alarm_state: The state of a CloudWatch alarm by its name; None if there is no such alarm.
     """
 
     settings: LocalSettings
@@ -58,6 +59,7 @@ class Machinery:
     numbers: itertools.count[int]
     faults: FaultBoard
     guard: ProcessGuard
+    alarm_state: Callable[[str], str | None]
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class Deployment:
         machinery: Machinery,
     ) -> None:
         self.config = config
-        self.plans = (production, shadows)
+        self._containers = {plan.name: plan.container for plan in [*production, *shadows]}
         self._endpoint = endpoint
         self._machinery = machinery
         self._directory = machinery.work_dir / f"{endpoint}-{next(machinery.numbers)}"
@@ -133,30 +135,51 @@ class Deployment:
         """Production, then shadow."""
         return [*self.production, *self.shadows]
 
-    async def start(self) -> None:
-        """Starts all fleets; on failure nothing of it is left.
+    def variant(self, name: str) -> Variant | None:
+        """The variant of a name, shadow or production."""
+        return next((variant for variant in self.variants if variant.name == name), None)
+
+    async def launch(self, counts: Mapping[str, int]) -> None:
+        """Starts so many further instances of each variant; on failure none of these is left.
 
         Raises:
             DeploymentError: With AWS's words.
         """
         settings = self._machinery.settings
         await asyncio.sleep(settings.real(settings.provisioning_seconds))
-        plans = [*self.plans[0], *self.plans[1]]
-        starts = [self._start(variant, plan) for variant, plan in zip(self.variants, plans, strict=True)]
-        await start_all(starts, self.stop)
-        self._flusher = asyncio.create_task(self._flush_for_ever())
+        growing = [variant for variant in self.variants if counts.get(variant.name)]
+        before = {variant.name: list(variant.fleet.instances) for variant in growing}
+
+        async def undo() -> None:
+            for variant in growing:
+                new = [instance for instance in variant.fleet.instances if instance not in before[variant.name]]
+                await variant.fleet.retire(new, self._patience)
+
+        await start_all([self._launch(variant, counts[variant.name]) for variant in growing], undo)
+        if self._flusher is None:
+            self._flusher = asyncio.create_task(self._flush_for_ever())
+
+    async def shrink(self, counts: Mapping[str, int]) -> None:
+        """Retires instances of each variant until so many are left, without failing a request."""
+        shrinking = [variant for variant in self.variants if variant.name in counts]
+        await asyncio.gather(*(item.fleet.shrink(counts[item.name], self._patience) for item in shrinking))
+
+    def set_weight(self, variant: Variant, weight: float) -> None:
+        """Changes a variant's weight, and with it the shares of what is mirrored."""
+        variant.weight = weight
+        for mirror in self.mirrors:
+            mirror.share = mirrored_share(self.production[0].weight, mirror.shadow.weight)
 
     async def retire(self) -> None:
         """Lets the requests and copies under way finish, writes all captures, stops the processes."""
-        settings = self._machinery.settings
+        seconds = self._machinery.settings.drain_timeout
         try:
-            # A caller that waits for its answer is never cut off: its own time limit ends the wait.
-            async with asyncio.timeout(settings.invocation_timeout + settings.drain_timeout):
+            async with asyncio.timeout(self._patience):
                 await self._idle.wait()
         except TimeoutError:
             logger.warning("%s: %d requests did not end", self._endpoint, self._in_flight)
         finally:
-            await asyncio.gather(*(mirror.drain(settings.drain_timeout) for mirror in self.mirrors))
+            await asyncio.gather(*(mirror.drain(seconds) for mirror in self.mirrors))
             await self.stop()
 
     async def stop(self) -> None:
@@ -170,6 +193,11 @@ class Deployment:
                 variant.capture.flush()
         await asyncio.gather(*(variant.fleet.stop() for variant in self.variants))
         await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
+
+    @property
+    def _patience(self) -> float:
+        # A caller that waits for its answer is never cut off: its own time limit ends the wait.
+        return self._machinery.settings.invocation_timeout + self._machinery.settings.drain_timeout
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -224,7 +252,8 @@ class Deployment:
             definition=plan.definition,
             image=plan.container.get("Image", ""),
             weight=plan.weight,
-            count=plan.count,
+            desired_weight=plan.weight,
+            desired_count=plan.count,
             fleet=Fleet(spec, machinery.numbers),
             metrics=VariantMetrics(
                 machinery.metrics, self._endpoint, plan.name, settings.metric_resolution, faults.board
@@ -235,17 +264,19 @@ class Deployment:
             faults=faults,
         )
 
-    async def _start(self, variant: Variant, plan: VariantPlan) -> None:
-        source = model_data.source_of(plan.container)
+    async def _launch(self, variant: Variant, count: int) -> None:
+        directory = self._directory / variant.name
+        source = model_data.source_of(self._containers[variant.name])
         assert source is not None  # refused when the endpoint was asked for
         try:
-            await asyncio.to_thread(model_data.fetch, self._machinery.s3, source, self._directory / plan.name)
-            await variant.fleet.start(plan.count)
+            if not directory.exists():
+                await asyncio.to_thread(model_data.fetch, self._machinery.s3, source, directory)
+            await variant.fleet.launch(count, self._patience)
         except model_data.ModelDataError as error:
             raise DeploymentError(str(error)) from error
         except UnhealthyError as error:
             raise DeploymentError(
-                f"The primary container for production variant {plan.name} did not pass the ping health check. "
+                f"The primary container for production variant {variant.name} did not pass the ping health check. "
                 "Please check CloudWatch logs for this endpoint."
             ) from error
 

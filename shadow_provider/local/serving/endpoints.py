@@ -1,73 +1,29 @@
-"""Endpoints as a state machine: Creating, InService, Updating, Failed, Deleting, with blue/green updates."""
+"""All endpoints: what may be done with them when, and the changes under way."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import random
 import time
-from collections.abc import Coroutine
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Coroutine, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from shadow_provider.local.errors import ValidationException, already_exists, in_progress, not_found
-from shadow_provider.local.faults import EndpointFault
-from shadow_provider.local.serving.deployment import Deployment, DeploymentError, Machinery, VariantPlan
-from shadow_provider.local.serving.variant import Variant, VariantCounters
+from shadow_provider.local.faults.board import Change
+from shadow_provider.local.serving.capacity_change import CapacityChange, Desired
+from shadow_provider.local.serving.deployment import Deployment, Machinery, VariantPlan
+from shadow_provider.local.serving.endpoint import IN_PROGRESS, Endpoint, EndpointStatus
+from shadow_provider.local.serving.rollout import Rollout
+from shadow_provider.local.serving.rollout_plan import RolloutPlan
+from shadow_provider.local.serving.traffic import Traffic
 
 logger = logging.getLogger(__name__)
 
-
-class EndpointStatus(StrEnum):
-    """The states an endpoint can have here; AWS has more. The last two come about by faults only."""
-
-    CREATING = "Creating"
-    IN_SERVICE = "InService"
-    UPDATING = "Updating"
-    FAILED = "Failed"
-    DELETING = "Deleting"
-    UPDATE_ROLLBACK_FAILED = "UpdateRollbackFailed"
-    OUT_OF_SERVICE = "OutOfService"
-
-
-# Any change is refused meanwhile.
-IN_PROGRESS = frozenset({EndpointStatus.CREATING, EndpointStatus.UPDATING, EndpointStatus.DELETING})
 # AWS's remedy for a failed rollback is another update.
 _CHANGEABLE = frozenset({EndpointStatus.IN_SERVICE, EndpointStatus.UPDATE_ROLLBACK_FAILED})
-
-
-@dataclass
-class Endpoint:
-    """One endpoint.
-
-    Attributes:
-        live: What answers now; None before the first deployment is up and after a failed one.
-        pending: What is being started.
-        config_name: The active configuration's name; during an update still the old one.
-        pending_since: When the pending deployment began, epoch seconds.
-        counters: By variant name, over all deployments.
-    """
-
-    name: str
-    arn: str
-    config_name: str
-    status: EndpointStatus = EndpointStatus.CREATING
-    failure_reason: str | None = None
-    created: float = field(default_factory=time.time)
-    modified: float = field(default_factory=time.time)
-    live: Deployment | None = None
-    pending: Deployment | None = None
-    pending_since: float = 0.0
-    counters: dict[str, VariantCounters] = field(default_factory=dict)
-
-    def counters_of(self, variant: str) -> VariantCounters:
-        """The counters of a variant name."""
-        return self.counters.setdefault(variant, VariantCounters())
-
-    def current(self, variant: str) -> Variant | None:
-        """The serving variant of a name, shadow or production."""
-        found = [] if self.live is None else [item for item in self.live.variants if item.name == variant]
-        return found[0] if found else None
 
 
 class Endpoints:
@@ -81,8 +37,10 @@ class Endpoints:
         self._machinery = machinery
         self._endpoints: dict[str, Endpoint] = {}
         self._changes: set[asyncio.Task[None]] = set()
+        self._closing = False
         settings = machinery.settings
         self._arn_prefix = f"arn:aws:sagemaker:{settings.region}:{settings.account_id}:endpoint/"
+        machinery.faults.on_system_update = self._maintain_all
 
     def __iter__(self) -> Any:
         return iter(list(self._endpoints.values()))
@@ -132,13 +90,33 @@ class Endpoints:
                 f'Cannot update endpoint "{endpoint.arn}" in status {endpoint.status}; it can only be deleted.'
             )
 
+    def check_scalable(self, endpoint: Endpoint) -> None:
+        """Whether weights and capacities may be changed.
+
+        Raises:
+            ValidationException: Another change is under way, or the endpoint is not InService.
+        """
+        if endpoint.status in IN_PROGRESS:
+            raise in_progress(endpoint.arn)
+        if endpoint.status is not EndpointStatus.IN_SERVICE:
+            raise ValidationException(
+                f'Cannot update weights and capacities of endpoint "{endpoint.arn}" in status {endpoint.status}.'
+            )
+
     def create(
-        self, name: str, config: dict[str, Any], production: list[VariantPlan], shadows: list[VariantPlan]
+        self,
+        name: str,
+        config: dict[str, Any],
+        production: list[VariantPlan],
+        shadows: list[VariantPlan],
+        plan: RolloutPlan,
     ) -> Endpoint:
         """Begins to create an endpoint."""
-        endpoint = Endpoint(name, self.arn(name), config["EndpointConfigName"])
+        seed = self._machinery.settings.seed
+        rng = random.Random(None if seed is None else f"{seed}/{name}/traffic")  # noqa: S311 - sampling, not secrecy
+        endpoint = Endpoint(name, self.arn(name), config["EndpointConfigName"], Traffic(rng))
         self._endpoints[name] = endpoint
-        self._begin(endpoint, config, production, shadows)
+        self._begin(endpoint, config, production, shadows, plan)
         return endpoint
 
     def update(
@@ -147,10 +125,18 @@ class Endpoints:
         config: dict[str, Any],
         production: list[VariantPlan],
         shadows: list[VariantPlan],
+        plan: RolloutPlan,
     ) -> None:
-        """Begins a blue/green update: the new fleet comes up beside the old one, which serves until then."""
+        """Begins an update: the new fleet comes up beside the old one and takes over as the plan says."""
         endpoint.status = EndpointStatus.UPDATING
-        self._begin(endpoint, config, production, shadows)
+        self._begin(endpoint, config, production, shadows, plan)
+
+    def change_capacity(self, endpoint: Endpoint, desired: Sequence[Desired]) -> None:
+        """Begins to change weights and instance counts."""
+        board = self._machinery.faults
+        fault = board.for_change(endpoint.name, "scaling") if board.endpoint else None
+        endpoint.status, endpoint.modified = EndpointStatus.UPDATING, time.time()
+        self._run(endpoint, CapacityChange(endpoint, desired, self._machinery, fault).run())
 
     def check_deletable(self, endpoint: Endpoint) -> None:
         """Whether a deletion may begin.
@@ -169,15 +155,16 @@ class Endpoints:
         """
         self.check_deletable(endpoint)
         endpoint.status, endpoint.modified = EndpointStatus.DELETING, time.time()
-        self._run(self._delete(endpoint))
+        self._run(endpoint, self._delete(endpoint))
 
     async def close(self) -> None:
         """Stops every process at once."""
+        self._closing = True
         for change in self._changes:
             change.cancel()
         await asyncio.gather(*self._changes, return_exceptions=True)
-        live = [endpoint.live for endpoint in self if endpoint.live is not None]
-        await asyncio.gather(*(deployment.stop() for deployment in live))
+        left = [deployment for endpoint in self for deployment in endpoint.deployments]
+        await asyncio.gather(*(deployment.stop() for deployment in left))
 
     def _begin(
         self,
@@ -185,69 +172,50 @@ class Endpoints:
         config: dict[str, Any],
         production: list[VariantPlan],
         shadows: list[VariantPlan],
+        plan: RolloutPlan,
     ) -> None:
         endpoint.modified = endpoint.pending_since = time.time()
         endpoint.pending = Deployment(endpoint.name, config, production, shadows, endpoint.counters_of, self._machinery)
         board = self._machinery.faults
-        fault = board.for_change(endpoint.name, update=endpoint.live is not None) if board.endpoint else None
-        self._run(self._deploy(endpoint, endpoint.pending, fault))
-
-    async def _deploy(self, endpoint: Endpoint, new: Deployment, fault: EndpointFault | None) -> None:
-        try:
-            if fault is not None and fault.kind == "capacity":
-                settings = self._machinery.settings
-                await asyncio.sleep(settings.real(settings.provisioning_seconds))
-            else:
-                await new.start()
-            if fault is not None:
-                await new.stop()
-                await self._end_faulty(endpoint, fault)
-                return
-        except Exception as error:
-            if not isinstance(error, DeploymentError):
-                logger.exception("%s: the deployment failed unexpectedly", endpoint.name)
-            known = isinstance(error, DeploymentError)
-            endpoint.failure_reason = str(error) if known else "Request to service failed. Please try again later."
-            # Nothing was switched: an update that fails leaves the old fleet and the old configuration in service.
-            endpoint.status = EndpointStatus.FAILED if endpoint.live is None else EndpointStatus.IN_SERVICE
-            logger.warning("%s is %s: %s", endpoint.name, endpoint.status, endpoint.failure_reason)
-        else:
-            # From here on every new request goes to the new fleet; those under way finish in the old one.
-            old, endpoint.live = endpoint.live, new
-            if old is not None:
-                await self._retire(endpoint, old)
-            endpoint.config_name = new.config["EndpointConfigName"]
-            endpoint.failure_reason, endpoint.status = None, EndpointStatus.IN_SERVICE
-            logger.info("%s is InService with %s", endpoint.name, endpoint.config_name)
-        endpoint.pending, endpoint.modified = None, time.time()
-
-    async def _end_faulty(self, endpoint: Endpoint, fault: EndpointFault) -> None:
-        status = EndpointStatus.FAILED if endpoint.live is None else EndpointStatus.IN_SERVICE
-        if fault.kind == "rollback_failed":
-            status = EndpointStatus.UPDATE_ROLLBACK_FAILED
-        elif fault.kind == "out_of_service":
-            status = EndpointStatus.OUT_OF_SERVICE
-            live, endpoint.live = endpoint.live, None
-            if live is not None:
-                await self._retire(endpoint, live)
-        endpoint.failure_reason, endpoint.status = fault.failure_reason, status
-        endpoint.pending, endpoint.modified = None, time.time()
-        logger.warning("%s is %s by a fault: %s", endpoint.name, status, fault.failure_reason or "no reason given")
+        change: Change = "creation" if endpoint.live is None else "update"
+        fault = board.for_change(endpoint.name, change) if board.endpoint else None
+        self._run(endpoint, Rollout(endpoint, plan, self._machinery, fault).run())
 
     async def _delete(self, endpoint: Endpoint) -> None:
-        live, endpoint.live = endpoint.live, None
-        if live is not None:
-            await self._retire(endpoint, live)
+        endpoint.traffic.only(None)
+        for deployment in endpoint.deployments:
+            try:
+                await deployment.retire()
+            except Exception:
+                logger.exception("%s: stopping a fleet failed", endpoint.name)
+        endpoint.live = endpoint.mixed = None
         del self._endpoints[endpoint.name]
 
-    async def _retire(self, endpoint: Endpoint, old: Deployment) -> None:
-        try:
-            await old.retire()
-        except Exception:
-            # The new fleet serves: what went wrong with the old one must not leave the endpoint in Updating for ever.
-            logger.exception("%s: stopping the old fleet failed", endpoint.name)
+    def _maintain_all(self) -> None:
+        for endpoint in self:
+            self._maintain(endpoint)
 
-    def _run(self, change: Coroutine[Any, Any, None]) -> None:
+    def _maintain(self, endpoint: Endpoint) -> None:
+        """Begins AWS's maintenance of an endpoint that is InService, if a fault asks for it."""
+        for armed in self._machinery.faults.system_updates:
+            matches = endpoint.status is EndpointStatus.IN_SERVICE and fnmatchcase(endpoint.name, armed.fault.endpoint)
+            if matches and not self._closing and armed.fires():
+                endpoint.status, endpoint.modified = EndpointStatus.SYSTEM_UPDATING, time.time()
+                over = asyncio.Event()
+                armed.undo.append(over.set)
+                self._run(endpoint, self._update_system(endpoint, over, armed.fault.seconds or 0.0))
+
+    async def _update_system(self, endpoint: Endpoint, over: asyncio.Event, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), self._machinery.settings.real(seconds))
+        endpoint.status, endpoint.modified = EndpointStatus.IN_SERVICE, time.time()
+
+    def _run(self, endpoint: Endpoint, change: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(change)
         self._changes.add(task)
-        task.add_done_callback(self._changes.discard)
+
+        def done(task: asyncio.Task[None]) -> None:
+            self._changes.discard(task)
+            self._maintain(endpoint)
+
+        task.add_done_callback(done)

@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,11 @@ class Instance:
     Args:
         spec: What the variant's processes have in common.
         number: Which of them this is; unique in the server.
+
+    Attributes:
+        healthy: Whether it answers.
+        in_flight: Requests that it was picked for and that are not over.
+        restarts: How often it was started again.
     """
 
     def __init__(self, spec: ProcessSpec, number: int) -> None:
@@ -111,11 +116,14 @@ class Instance:
 
     async def invoke(self, headers: list[tuple[str, str]], body: bytes, seconds: float) -> ContainerResponse:
         """POST /invocations; raises what ConnectionPool.request raises."""
-        self.in_flight += 1
-        try:
-            return await self._pool.request("POST", "/invocations", headers, body, seconds)
-        finally:
-            self.in_flight -= 1
+        return await self._pool.request("POST", "/invocations", headers, body, seconds)
+
+    async def drain(self, seconds: float) -> None:
+        """Waits until nothing is under way, at most `seconds`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.in_flight:  # noqa: ASYNC110 - requests need not tell, a fleet rarely asks
+                    await asyncio.sleep(0.01)
 
     def signal(self, number: int) -> None:
         """Sends a signal to the process and what it started; for faults, nothing else does that to a healthy one."""
@@ -216,12 +224,18 @@ class Fleet:
     Args:
         spec: What they have in common.
         numbers: Gives each process its number.
+
+    Attributes:
+        instances: The processes that came up and are in service.
+        opened: How many of them, the oldest first, are to get requests; None is all.
     """
 
     def __init__(self, spec: ProcessSpec, numbers: itertools.count[int]) -> None:
         self._spec = spec
         self._numbers = numbers
         self.instances: list[Instance] = []
+        self.opened: int | None = None
+        self._others: list[Instance] = []  # on their way in or out
         self._turn = 0
 
     @property
@@ -229,18 +243,35 @@ class Fleet:
         """Processes that answer."""
         return sum(instance.healthy for instance in self.instances)
 
-    async def start(self, count: int) -> None:
-        """Starts `count` processes at once; if one fails all are stopped.
+    async def launch(self, count: int, seconds: float) -> None:
+        """Starts `count` further processes at once; if one fails all of these are retired.
+
+        Args:
+            count: How many.
+            seconds: What `retire` then gives the requests under way.
 
         Raises:
             UnhealthyError: One of them did not become healthy.
         """
-        self.instances = [Instance(self._spec, next(self._numbers)) for _ in range(count)]
-        await start_all([instance.start() for instance in self.instances], self.stop)
+        new = [Instance(self._spec, next(self._numbers)) for _ in range(count)]
+        self._others += new
+        await start_all([self._bring_up(instance) for instance in new], lambda: self.retire(new, seconds))
+
+    async def retire(self, leaving: Sequence[Instance], seconds: float) -> None:
+        """Takes processes out of service: no further requests, then `seconds` for those under way, then they stop."""
+        self._others += [instance for instance in leaving if instance not in self._others]
+        self.instances = [instance for instance in self.instances if instance not in leaving]
+        await asyncio.gather(*(self._end(instance, seconds) for instance in leaving))
+
+    async def shrink(self, count: int, seconds: float) -> None:
+        """Retires processes until `count` are left, those first that are not healthy, then the youngest."""
+        order = sorted(enumerate(self.instances), key=lambda placed: (placed[1].healthy, -placed[0]))
+        leaving = [instance for _, instance in order[: max(0, len(order) - count)]]
+        await self.retire(leaving, seconds)
 
     async def stop(self) -> None:
-        """Stops all processes."""
-        await asyncio.gather(*(instance.stop() for instance in self.instances))
+        """Stops all processes, those that are coming or going too."""
+        await asyncio.gather(*(self._end(instance, 0) for instance in [*self.instances, *self._others]))
 
     def pick(self) -> Instance:
         """The healthy process with the fewest requests under way, in turn among equals.
@@ -249,8 +280,27 @@ class Fleet:
         """
         self._turn += 1
         count = len(self.instances)
-        order = [self.instances[(self._turn + offset) % count] for offset in range(count)]
-        return min(order, key=lambda instance: (not instance.healthy, instance.in_flight))
+        opened = count if self.opened is None else self.opened
+        places = [(self._turn + offset) % count for offset in range(count)]
+
+        def rank(place: int) -> tuple[bool, bool, int]:
+            instance = self.instances[place]
+            return not instance.healthy, place >= opened, instance.in_flight
+
+        return self.instances[min(places, key=rank)]
+
+    async def _bring_up(self, instance: Instance) -> None:
+        await instance.start()
+        self._others.remove(instance)
+        self.instances.append(instance)
+
+    async def _end(self, instance: Instance, seconds: float) -> None:
+        try:
+            await instance.drain(seconds)
+        finally:
+            await instance.stop()
+            if instance in self._others:
+                self._others.remove(instance)
 
 
 def _stands_still(pid: int) -> bool:

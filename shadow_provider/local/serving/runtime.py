@@ -19,7 +19,8 @@ from shadow_provider.local.protocol import (
     read_body,
     send_response,
 )
-from shadow_provider.local.serving.endpoints import Endpoint, Endpoints
+from shadow_provider.local.serving.endpoint import Endpoint
+from shadow_provider.local.serving.endpoints import Endpoints
 from shadow_provider.local.serving.invocation import (
     CUSTOM_ATTRIBUTES,
     INFERENCE_ID,
@@ -95,10 +96,10 @@ class Runtime:
             endpoint = self._check(unquote(name), headers)
         except AwsError as error:
             return await send_response(send, error_response(error, JSON))
-        deployment = endpoint.live
-        assert deployment is not None
+        routed = endpoint.traffic.route(headers.get(TARGET_VARIANT))
+        assert routed is not None
+        deployment, variant = routed
         with deployment.in_use():
-            variant = deployment.choose(headers.get(TARGET_VARIANT))
             if variant is None:
                 refusal = self._refusal(
                     f"Variant {headers.get(TARGET_VARIANT)} not found for endpoint {endpoint.name}."
@@ -126,7 +127,7 @@ class Runtime:
             if header in headers:
                 raise self._refusal(f"The local AWS does not support {member} yet.")
         endpoint = self._endpoints.find(name)
-        if endpoint is None or endpoint.live is None:
+        if endpoint is None or not endpoint.traffic.serving:
             raise self._refusal(f"Endpoint {name} of account {self._settings.account_id} not found.")
         return endpoint
 

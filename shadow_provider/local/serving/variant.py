@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shadow_provider.local.serving.capture import CaptureWriter
@@ -32,6 +32,21 @@ class VariantCounters:
     dropped: int = 0
 
 
+@dataclass(frozen=True)
+class Stage:
+    """What is being done with a variant; VariantStatus in DescribeEndpoint.
+
+    Attributes:
+        status: Creating, Updating, Deleting, ActivatingTraffic or Baking.
+        message: In AWS's words where they are known.
+        since: Epoch seconds.
+    """
+
+    status: str
+    message: str
+    since: float = field(default_factory=time.time)
+
+
 @dataclass
 class Variant:
     """A variant that serves.
@@ -40,25 +55,34 @@ class Variant:
         definition: The ProductionVariant of the endpoint configuration.
         image: The container image its model names.
         weight: Current weight.
-        count: Current instance count.
+        desired_weight: The weight that was asked for.
+        desired_count: The number of instances that was asked for.
         fleet: Its processes.
         metrics: Its CloudWatch series.
         counters: The endpoint's counters of this variant name.
         capture: Its capture writer, if the configuration captures.
         invocation_timeout: Seconds the model may take.
         faults: What is to go wrong with it.
+        stage: What is being done with it; None while nothing is.
     """
 
     definition: dict[str, Any]
     image: str
     weight: float
-    count: int
+    desired_weight: float
+    desired_count: int
     fleet: Fleet
     metrics: VariantMetrics
     counters: VariantCounters
     capture: CaptureWriter | None
     invocation_timeout: float
     faults: VariantFaults
+    stage: Stage | None = None
+
+    @property
+    def count(self) -> int:
+        """Instances in service."""
+        return len(self.fleet.instances)
 
     @property
     def name(self) -> str:
@@ -70,6 +94,7 @@ class Variant:
         instance = self.fleet.pick()
         started = time.perf_counter()
         response, cause = None, ""
+        instance.in_flight += 1  # from now on it is not stopped under this request
         try:
             if self.faults.board.variant:
                 response = await self.faults.invoke(instance, invocation, self.invocation_timeout)
@@ -82,6 +107,8 @@ class Variant:
             )
         except ContainerUnreachableError as error:
             cause = f"The container did not answer: {error}"
+        finally:
+            instance.in_flight -= 1
         return Outcome(response, cause, time.perf_counter() - started, instance.number)
 
     def account(self, invocation: Invocation, outcome: Outcome, overhead_seconds: float) -> None:
