@@ -8,11 +8,13 @@ import logging
 import os
 import string
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from shadow_provider.local.errors import AwsError, ClientGoneError
+from shadow_provider.local.object_storage import forget_what_is_gone, keep_objects_on_disk
 from shadow_provider.local.protocol import Receive, Scope, Send, headers_of, receive_part, request_id
 
 logger = logging.getLogger(__name__)
@@ -30,14 +32,16 @@ class MotoBridge:
 
     Args:
         account_id: The account that moto's resources belong to. moto reads it once per process.
+        directory: Decides on which disk the contents of S3's objects are kept.
     """
 
-    def __init__(self, account_id: str) -> None:
+    def __init__(self, account_id: str, directory: Path) -> None:
         os.environ["MOTO_ACCOUNT_ID"] = account_id
         # Imported here: moto costs a second, and must see the account id.
         from a2wsgi import WSGIMiddleware
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+        keep_objects_on_disk(directory)
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._asgi: Any = WSGIMiddleware(cast(Any, self._wsgi), workers=_THREADS)
         self.s3 = LocalS3(account_id)
@@ -79,6 +83,7 @@ class MotoBridge:
 
         BackendDict.reset()
         reset_model_data()
+        forget_what_is_gone()
         self.s3.connect()
 
     def close(self) -> None:

@@ -128,7 +128,7 @@ async def _application(settings: LocalSettings) -> AsyncIterator[Assembly]:
         for path in (work_dir / "models", socket_dir, *([] if settings.work_dir else [work_dir])):
             guard.add_directory(path)
         stack.callback(shutil.rmtree, work_dir / "models", ignore_errors=True)
-        moto = MotoBridge(settings.account_id)
+        moto = MotoBridge(settings.account_id, work_dir)
         stack.callback(moto.close)
         assembly = Assembly(settings, moto, guard, Directories(work_dir / "models", work_dir / "logs", socket_dir))
         try:

@@ -189,6 +189,20 @@ def test_the_weights_give_the_mirrored_share(
     assert low <= counters["s"]["requests"] <= high
 
 
+def mirror_metric(cloud: Any, name: str, metric: str) -> tuple[float, float]:
+    """Sum and count of a metric of mirroring."""
+    (point,) = cloud.cloudwatch.get_metric_statistics(
+        Namespace="Local/SageMaker",
+        MetricName=metric,
+        Dimensions=[{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": "s"}],
+        StartTime=time.time() - 3600,
+        EndTime=time.time() + 60,
+        Period=7200,
+        Statistics=["Sum", "SampleCount"],
+    )["Datapoints"]
+    return point["Sum"], point["SampleCount"]
+
+
 def seconds_per_call(cloud: Any, name: str, count: int) -> list[float]:
     taken = []
     for _ in range(count):
@@ -210,6 +224,13 @@ def test_a_slow_shadow_changes_nothing_for_the_caller(cloud: Any, status: Any) -
     # It cannot keep up: 256 copies may wait, all others are dropped and counted.
     assert counters["dropped"] > 0
     assert counters["mirrored"] + counters["dropped"] == 400
+    published = {
+        metric: mirror_metric(cloud, name, metric) for metric in ("MirroredRequests", "MirroredRequestsDropped")
+    }
+    assert published == {
+        "MirroredRequests": (counters["mirrored"], 400),
+        "MirroredRequestsDropped": (counters["dropped"], 400),
+    }
 
 
 def test_a_dying_shadow_changes_nothing_for_the_caller(cloud: Any, status: Any, wait_until: Any) -> None:

@@ -20,7 +20,7 @@ from shadow_provider.local.process_guard import ProcessGuard
 from shadow_provider.local.serving import model_data
 from shadow_provider.local.serving.capture import CapturePlan, CaptureWriter
 from shadow_provider.local.serving.fleet import Fleet, ProcessSpec, UnhealthyError, start_all
-from shadow_provider.local.serving.mirror import Mirror, mirrored_share
+from shadow_provider.local.serving.mirror import Mirror, MirrorMetrics, mirrored_share
 from shadow_provider.local.serving.variant import Variant, VariantCounters
 from shadow_provider.local.serving.variant_faults import VariantFaults
 from shadow_provider.local.serving.variant_metrics import VariantMetrics
@@ -122,6 +122,7 @@ class Deployment:
                 mirrored_share(self.production[0].weight, shadow.weight),
                 machinery.settings.mirror_queue_size,
                 random.Random(None if seed is None else f"{seed}/{name}/mirror"),  # noqa: S311
+                MirrorMetrics(machinery.metrics, endpoint, shadow.name, machinery.settings.metric_resolution),
             )
             for shadow in self.shadows
         ]

@@ -7,10 +7,13 @@ import logging
 import random
 import time
 
+from shadow_provider.local.cloudwatch.metric_store import MetricStore, SeriesKey
 from shadow_provider.local.serving.invocation import Invocation
 from shadow_provider.local.serving.variant import Variant
 
 logger = logging.getLogger(__name__)
+
+MIRROR_NAMESPACE = "Local/SageMaker"
 
 
 def mirrored_share(production_weight: float, shadow_weight: float) -> float:
@@ -24,6 +27,45 @@ def mirrored_share(production_weight: float, shadow_weight: float) -> float:
     return min(1.0, shadow_weight / production_weight)
 
 
+class MirrorMetrics:
+    """How mirroring went, in a namespace of our own: AWS publishes nothing of it.
+
+    MirroredRequests counts the copies that were sent, MirroredRequestsDropped those that sampling chose but that were
+    never answered for. Of both every copy is a value, 1 or 0, so that the sum is a count and the average a share.
+
+    Args:
+        store: Where they go.
+        endpoint: Name of the endpoint.
+        shadow: Name of the shadow variant.
+        resolution: Seconds to which timestamps are rounded down.
+    """
+
+    def __init__(self, store: MetricStore, endpoint: str, shadow: str, resolution: int) -> None:
+        dimensions = (("EndpointName", endpoint), ("VariantName", shadow))
+        self._sent, self._dropped = (
+            store.series(SeriesKey(MIRROR_NAMESPACE, name, dimensions, "Count"))
+            for name in ("MirroredRequests", "MirroredRequestsDropped")
+        )
+        self._resolution = resolution
+
+    def sent(self) -> None:
+        """Counts a copy that was sent."""
+        at = self._now()
+        self._sent.add(at, 1.0)
+        self._dropped.add(at, 0.0)
+
+    def dropped(self, *, after_it_was_sent: bool) -> None:
+        """Counts a copy that was dropped."""
+        at = self._now()
+        if not after_it_was_sent:
+            self._sent.add(at, 0.0)
+        self._dropped.add(at, 1.0)
+
+    def _now(self) -> float:
+        now = time.time()
+        return now - now % self._resolution
+
+
 class Mirror:
     """Sends copies to one shadow variant.
 
@@ -35,13 +77,15 @@ class Mirror:
         share: Share of requests to copy, 0 to 1.
         limit: Copies under way at most.
         rng: Decides which requests are copied.
+        metrics: Tells CloudWatch how it goes.
     """
 
-    def __init__(self, shadow: Variant, share: float, limit: int, rng: random.Random) -> None:
+    def __init__(self, shadow: Variant, share: float, limit: int, rng: random.Random, metrics: MirrorMetrics) -> None:
         self.shadow = shadow
         self.share = share
         self._limit = limit
         self._rng = rng
+        self._metrics = metrics
         self._under_way: set[asyncio.Task[None]] = set()
 
     def offer(self, invocation: Invocation) -> None:
@@ -49,9 +93,11 @@ class Mirror:
         if self._rng.random() >= self.share:
             return
         if len(self._under_way) >= self._limit:
+            self._metrics.dropped(after_it_was_sent=False)
             self._drop(1, "the mirror queue is full")
             return
         self.shadow.counters.mirrored += 1
+        self._metrics.sent()
         task = asyncio.create_task(self._send(invocation))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
@@ -63,6 +109,7 @@ class Mirror:
         _, late = await asyncio.wait(self._under_way, timeout=seconds)
         for task in late:
             task.cancel()
+            self._metrics.dropped(after_it_was_sent=True)
         if late:
             await asyncio.wait(late)
             self._drop(len(late), "the fleet stops")
