@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from shadow_provider.local import LocalAWS
+from tests.aws.answers import check_answers
+from tests.aws.conftest import ECHO, IMAGE, ROLE, poll
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012"
+NO_DATA = "Could not access model data at "
 
 
 def refusal(call: Any, **arguments: Any) -> tuple[str, str]:
@@ -250,3 +255,251 @@ def test_lists_have_pages(cloud: Any, unique: Any) -> None:
     assert [name for page in found for name in page] == sorted(names)
     code, message = refusal(cloud.sagemaker.list_models, NextToken="nonsense")
     assert (code, message) == ("ValidationException", "The provided NextToken is invalid.")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"PrimaryContainer": None}, "You must specify either PrimaryContainer or Containers."),
+        ({"Containers": [{"Image": "i"}]}, "You can specify either PrimaryContainer or Containers, but not both."),
+        (
+            {"InferenceExecutionConfig": {"Mode": "Serial"}},
+            "InferenceExecutionConfig can only be specified with Containers.",
+        ),
+        ({"PrimaryContainer": {}}, "Container image must be specified when no model package is given."),
+        (
+            {"PrimaryContainer": {"Image": "i", "InferenceSpecificationName": "s"}},
+            "InferenceSpecificationName can only be specified with ModelPackageName.",
+        ),
+        (
+            {"PrimaryContainer": {"Image": "i", "Environment": {"A": "é" * 513}}},
+            "A key and a value of Environment must not exceed 1024 bytes: A.",
+        ),
+        (
+            {
+                "PrimaryContainer": None,
+                "Containers": [{"Image": "i", "Environment": {f"K{n}": "v" * 1020}} for n in range(11)],
+            },
+            None,
+        ),
+        (
+            {
+                "PrimaryContainer": None,
+                "Containers": [
+                    {"Image": "i", "Environment": {f"K{n}_{m:02}": "v" * 1019 for m in range(11)}} for n in range(3)
+                ],
+            },
+            "The total size of the environment variables exceeds 32 KB.",
+        ),
+    ],
+)
+def test_what_create_model_refuses(cloud: Any, unique: Any, change: dict[str, Any], said: str | None) -> None:
+    request = {
+        "ModelName": unique("ruled"),
+        "ExecutionRoleArn": f"arn:aws:iam::{'1' * 12}:role/r",
+        "PrimaryContainer": {"Image": "i"},
+        **change,
+    }
+    request = {name: value for name, value in request.items() if value is not None}
+    if said is None:
+        cloud.sagemaker.create_model(**request)
+    else:
+        assert refusal(cloud.sagemaker.create_model, **request) == ("ValidationException", said)
+
+
+def test_environments_have_a_hundred_entries_at_most(cloud: Any) -> None:
+    container = {"Image": "i", "Environment": {f"K{number}": "" for number in range(101)}}
+    role = f"arn:aws:iam::{'1' * 12}:role/r"
+    message = refusal(cloud.sagemaker.create_model, ModelName="m", ExecutionRoleArn=role, PrimaryContainer=container)[1]
+    assert message.endswith("Member must have length less than or equal to 100")
+
+
+def data(uri: str, kind: str = "S3Prefix", compression: str = "None", **others: Any) -> dict[str, Any]:
+    return {"S3DataSource": {"S3Uri": uri, "S3DataType": kind, "CompressionType": compression, **others}}
+
+
+@pytest.mark.parametrize(
+    ("container", "said"),
+    [
+        (
+            {"ModelDataSource": data("s3://{}/raw")},
+            'S3Uri must end with a forward slash ("/") when S3DataType is S3Prefix.',
+        ),
+        ({"ModelDataSource": data("s3://{}/missing/")}, NO_DATA),
+        ({"ModelDataSource": data("s3://{}/raw/weights.b", "S3Object")}, NO_DATA),
+        ({"ModelDataSource": data("s3://{}/raw/weights.bin", "S3Object")}, None),
+        ({"ModelDataSource": data("s3://{}/raw/")}, None),
+        (
+            {"ModelDataSource": data("s3://{}/raw/"), "Mode": "MultiModel"},
+            "ModelDataSource is not supported for containers of the mode MultiModel.",
+        ),
+        (
+            {"ModelDataSource": data("s3://{}/raw/"), "ModelDataUrl": "s3://a/b"},
+            "You can specify either ModelDataUrl or ModelDataSource, but not both.",
+        ),
+    ],
+)
+def test_how_model_data_may_be_named(cloud: Any, unique: Any, container: dict[str, Any], said: str | None) -> None:
+    cloud.s3.put_object(Bucket=cloud.bucket, Key="raw/weights.bin", Body=b"x")
+    source = container["ModelDataSource"]["S3DataSource"]
+    named = {"S3DataSource": {**source, "S3Uri": source["S3Uri"].format(cloud.bucket)}}
+    request = {
+        "ModelName": unique("data"),
+        "ExecutionRoleArn": f"arn:aws:iam::{'1' * 12}:role/r",
+        "PrimaryContainer": {"Image": "i", **container, "ModelDataSource": named},
+    }
+    if said is None:
+        cloud.sagemaker.create_model(**request)
+    else:
+        code, message = refusal(cloud.sagemaker.create_model, **request)
+        assert code == "ValidationException"
+        assert message.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("container", "said"),
+    [
+        (
+            {"AdditionalModelDataSources": [{"ChannelName": "c", **data("s3://b/k/")}]},
+            "The local AWS does not support models with AdditionalModelDataSources yet.",
+        ),
+        (
+            {"ModelDataUrl": None, "ModelDataSource": data("s3://{}/raw/", ManifestS3Uri="s3://b/m")},
+            "The local AWS does not support model data with ManifestS3Uri yet.",
+        ),
+        ({"ModelDataUrl": None}, "The local AWS does not support models without model data (images are not run) yet."),
+    ],
+)
+def test_models_that_cannot_be_run_here_are_refused_when_they_are_to_run(
+    cloud: Any, unique: Any, make_model_archive: Any, container: dict[str, Any], said: str
+) -> None:
+    cloud.s3.put_object(Bucket=cloud.bucket, Key="raw/weights.bin", Body=b"x")
+    text = json.dumps({"Image": "i", "ModelDataUrl": make_model_archive("kept", ""), **container})
+    given = {name: value for name, value in json.loads(text.replace("{}", cloud.bucket)).items() if value is not None}
+    name = unique("unrun")
+    cloud.sagemaker.create_model(
+        ModelName=name, ExecutionRoleArn=f"arn:aws:iam::{'1' * 12}:role/r", PrimaryContainer=given
+    )
+    config = cloud.config([cloud.variant("v", name)])
+    assert refusal(cloud.sagemaker.create_endpoint, EndpointName="e", EndpointConfigName=config)[1] == said
+
+
+def test_rules_of_variants_and_captures(cloud: Any) -> None:
+    model = cloud.model()
+
+    def refused(variant: dict[str, Any], **others: Any) -> str:
+        arguments = {"EndpointConfigName": "ruled", "ProductionVariants": [variant], **others}
+        return refusal(cloud.sagemaker.create_endpoint_config, **arguments)[1]
+
+    variant = cloud.variant("v", model)
+    bare = {"VariantName": "v", "ModelName": model}
+    assert refused(bare) == "InstanceType must be specified for variant v."
+    assert refused({**bare, "InstanceType": "ml.m5.large"}) == "InitialInstanceCount must be specified for variant v."
+    scaling = {"Status": "ENABLED", "MinInstanceCount": 1, "MaxInstanceCount": 2}
+    assert refused({**variant, "ManagedInstanceScaling": scaling}) == (
+        "ManagedInstanceScaling is only supported for inference component endpoints."
+    )
+    shadow = [{**cloud.variant("s", model), "AcceleratorType": "ml.eia1.medium"}]
+    assert "Elastic Inference" in refused(variant, ShadowProductionVariants=shadow)
+    shadow = [cloud.variant("s", model, InstanceType="ml.inf1.xlarge")]
+    assert "Inf1" in refused(variant, ShadowProductionVariants=shadow)
+    for member, value, bound in (
+        ("VolumeSizeInGB", 513, "less than or equal to 512"),
+        ("ModelDataDownloadTimeoutInSeconds", 3601, "less than or equal to 3600"),
+        ("ContainerStartupHealthCheckTimeoutInSeconds", 3601, "less than or equal to 3600"),
+    ):
+        assert refused({**variant, member: value}).endswith(f"Member must have value {bound}")
+    capture = cloud.capture_config("ruled")
+    capture["CaptureContentTypeHeader"]["JsonContentTypes"].append("TEXT/csv")
+    assert refused(variant, DataCaptureConfig=capture) == (
+        "CaptureContentTypeHeader has a content type more than once: text/csv."
+    )
+    capture = {**cloud.capture_config("ruled"), "InitialSamplingPercentage": 101}
+    assert "less than or equal to 100" in refused(variant, DataCaptureConfig=capture)
+
+
+def test_what_is_in_use_may_be_deleted_and_nothing_goes_with_it(cloud: Any) -> None:
+    model = cloud.model()
+    config = cloud.config([cloud.variant("v", model)])
+    name = cloud.endpoint(config)
+    cloud.sagemaker.delete_model(ModelName=model)
+    assert cloud.sagemaker.describe_endpoint_config(EndpointConfigName=config)["EndpointConfigName"] == config
+    cloud.sagemaker.delete_endpoint_config(EndpointConfigName=config)
+    described = cloud.describe(name)
+    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", config)
+    assert cloud.invoke(name)["Body"].read() == b"1,2\n"
+    # AWS: an endpoint whose own configuration is gone cannot be updated any more.
+    other = cloud.config([cloud.variant("v", cloud.model())])
+    message = refusal(cloud.sagemaker.update_endpoint, EndpointName=name, EndpointConfigName=other)[1]
+    assert message == f'Could not find endpoint configuration "{ARN}:endpoint-config/{config}".'
+
+
+def test_every_operation_answers_in_its_shape(
+    cloud: Any, local_aws: LocalAWS, unique: Any, make_model_archive: Any
+) -> None:
+    client = local_aws.boto3_client("sagemaker")
+    answered = check_answers(client)
+    name = unique("shaped")
+    tags = [{"Key": "k", "Value": "v"}]
+    url = make_model_archive(name, ECHO)
+    container = {"Image": IMAGE, "ModelDataUrl": url, "Environment": {"A": "1"}}
+    client.create_model_package_group(ModelPackageGroupName=name, ModelPackageGroupDescription="d", Tags=tags)
+    client.describe_model_package_group(ModelPackageGroupName=name)
+    package = client.create_model_package(
+        ModelPackageGroupName=name,
+        ModelPackageDescription="d",
+        InferenceSpecification={"Containers": [container], "SupportedContentTypes": ["text/csv"]},
+        CustomerMetadataProperties={"a": "b"},
+        ModelMetrics={"ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": "s3://b/k"}}},
+        ModelCard={"ModelCardContent": "{}", "ModelCardStatus": "Draft"},
+    )["ModelPackageArn"]
+    client.update_model_package(ModelPackageArn=package, ModelApprovalStatus="Approved", ApprovalDescription="d")
+    client.describe_model_package(ModelPackageName=package)
+    model = {"ModelPackageName": package, "Environment": {"B": "2"}}
+    network = {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]}
+    client.create_model(ModelName=name, ExecutionRoleArn=ROLE, Containers=[model], VpcConfig=network, Tags=tags)
+    client.describe_model(ModelName=name)
+    variant = cloud.variant("v", name, RoutingConfig={"RoutingStrategy": "RANDOM"}, VolumeSizeInGB=10)
+    client.create_endpoint_config(
+        EndpointConfigName=name,
+        ProductionVariants=[variant],
+        ShadowProductionVariants=[cloud.variant("s", name)],
+        DataCaptureConfig=cloud.capture_config(name),
+        MetricsConfig={"EnableEnhancedMetrics": True},
+        KmsKeyId="alias/key",
+        Tags=tags,
+    )
+    client.describe_endpoint_config(EndpointConfigName=name)
+    arn = client.create_endpoint(EndpointName=name, EndpointConfigName=name, Tags=tags)["EndpointArn"]
+
+    def settled() -> bool:
+        # Every step on the way has its shape too.
+        return client.describe_endpoint(EndpointName=name)["EndpointStatus"] not in ("Creating", "Updating")
+
+    poll(settled)
+    client.update_endpoint(EndpointName=name, EndpointConfigName=name)
+    poll(settled)
+    described = client.describe_endpoint(EndpointName=name)
+    assert (described["EndpointStatus"], described["MetricsConfig"]) == ("InService", {"EnableEnhancedMetrics": True})
+    client.add_tags(ResourceArn=arn, Tags=tags)
+    client.list_tags(ResourceArn=arn)
+    client.delete_tags(ResourceArn=arn, TagKeys=["k"])
+    client.list_models()
+    client.list_endpoint_configs()
+    client.list_endpoints()
+    client.list_model_package_groups()
+    client.list_model_packages(ModelPackageType="Both")
+    client.delete_endpoint(EndpointName=name)
+    poll(lambda: cloud.gone(name))
+    client.delete_endpoint_config(EndpointConfigName=name)
+    client.delete_model(ModelName=name)
+    client.delete_model_package(ModelPackageName=package)
+    client.delete_model_package_group(ModelPackageGroupName=name)
+    assert answered == set(documented_operations())
+
+
+def documented_operations() -> list[str]:
+    """The operations that docs/local.md names for SageMaker."""
+    page = Path(__file__).parents[2].joinpath("docs/local.md").read_text()
+    row = next(line for line in page.splitlines() if line.startswith("| sagemaker |"))
+    return re.findall(r"[A-Z][A-Za-z]+", row)

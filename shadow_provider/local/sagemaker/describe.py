@@ -38,6 +38,8 @@ def _serving(live: Deployment, mixed: Deployment | None, since: float) -> dict[s
     answer: dict[str, Any] = {"ProductionVariants": [summary(variant) for variant in live.production]}
     if live.shadows:
         answer["ShadowProductionVariants"] = [summary(variant) for variant in live.shadows]
+    if "MetricsConfig" in live.config:
+        answer["MetricsConfig"] = live.config["MetricsConfig"]
     capture = live.config.get("DataCaptureConfig")
     if capture is not None:
         enabled = capture.get("EnableCapture", True)

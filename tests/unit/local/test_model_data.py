@@ -100,6 +100,25 @@ def test_uncompressed_data_is_all_below_the_prefix(tmp_path: Path) -> None:
         fetch(escaping, source, tmp_path / "other")
 
 
+def test_one_uncompressed_object_is_named_after_the_end_of_its_key(tmp_path: Path) -> None:
+    s3 = cast(LocalS3, FakeS3(**{"m/weights": b"b", "m/weights2": b"c"}))
+    container = {
+        "ModelDataSource": {
+            "S3DataSource": {
+                "S3Uri": "s3://bucket/models/m/weights",
+                "S3DataType": "S3Object",
+                "CompressionType": "None",
+            }
+        }
+    }
+    source = source_of(container)
+    assert source is not None
+    assert exists(s3, source)
+    fetch(s3, source, tmp_path / "model")
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["weights"]
+    assert (tmp_path / "model/weights").read_bytes() == b"b"
+
+
 @pytest.mark.parametrize(
     ("url", "location"),
     [
