@@ -152,6 +152,15 @@ def test_requests_that_boto3_would_not_send(local_aws: LocalAWS, body: Any, code
     assert answer.headers["x-amzn-requestid"]
 
 
+def test_members_that_the_model_does_not_know_are_ignored(local_aws: LocalAWS, cloud: Any, unique: Any) -> None:
+    name = unique("ignorant")
+    body = {"ModelPackageGroupName": name, "NotInTheModel": 1, "ModelPackageGroupDescription": None}
+    answer = raw(local_aws, "SageMaker.CreateModelPackageGroup", json.dumps(body).encode())
+    assert answer.status == 200
+    described = cloud.sagemaker.describe_model_package_group(ModelPackageGroupName=name)
+    assert "ModelPackageGroupDescription" not in described
+
+
 def test_an_unknown_operation_is_refused_at_once(aws: Any, local_aws: LocalAWS) -> None:
     code, message = refusal(aws("sagemaker").list_training_jobs)
     assert code == "UnknownOperationException"
