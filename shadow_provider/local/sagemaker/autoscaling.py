@@ -79,8 +79,16 @@ class ScalableTargets:
         return self._backends[self._settings.account_id][self._settings.region]
 
     def _of(self, endpoint: str) -> list[Any]:
-        targets = self._backend.describe_scalable_targets(NAMESPACE, None, None)
-        return [target for target in targets if target.resource_id.startswith(f"endpoint/{endpoint}/variant/")]
+        # Copies: moto answers in other threads, and would change these dicts while they are walked.
+        targets = [
+            target for by_resource in list(self._backend.targets.values()) for target in list(by_resource.values())
+        ]
+        prefix = f"endpoint/{endpoint}/variant/"
+        return [
+            target
+            for target in targets
+            if target.service_namespace == NAMESPACE and target.resource_id.startswith(prefix)
+        ]
 
     def _deregister(self, resource: str, dimension: str) -> None:
         # moto leaves the policies and scheduled actions of a target that is gone; AWS deletes them with it.
