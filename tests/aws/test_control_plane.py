@@ -486,7 +486,13 @@ def test_every_operation_answers_in_its_shape(
         return client.describe_endpoint(EndpointName=name)["EndpointStatus"] not in ("Creating", "Updating")
 
     poll(settled)
-    client.update_endpoint(EndpointName=name, EndpointConfigName=name)
+    policy = {
+        "BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}}
+    }
+    client.update_endpoint(EndpointName=name, EndpointConfigName=name, DeploymentConfig=policy)
+    poll(settled)
+    desired = [{"VariantName": "v", "DesiredInstanceCount": 2}, {"VariantName": "s", "DesiredWeight": 0.5}]
+    client.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=desired)
     poll(settled)
     described = client.describe_endpoint(EndpointName=name)
     assert (described["EndpointStatus"], described["MetricsConfig"]) == ("InService", {"EnableEnhancedMetrics": True})

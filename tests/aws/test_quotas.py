@@ -117,6 +117,39 @@ def test_an_update_needs_room_for_both_fleets(cloud: Cloud) -> None:
     cloud.endpoint(one)
 
 
+def test_a_rolling_update_needs_room_for_a_batch(cloud: Cloud) -> None:
+    model = cloud.model(ECHO)
+    name = cloud.endpoint(fleet(cloud, model, 3))
+    batch = {"MaximumBatchSize": {"Type": "INSTANCE_COUNT", "Value": 1}, "WaitIntervalInSeconds": 0}
+    next_config = fleet(cloud, model, 3)
+    update = {"EndpointName": name, "EndpointConfigName": next_config}
+    assert refused(cloud.sagemaker.update_endpoint, **update).startswith(said(f"{M5} for endpoint usage", 3, 3))
+    cloud.sagemaker.update_endpoint(**update, DeploymentConfig={"RollingUpdatePolicy": batch})
+    assert cloud.settled(name)["EndpointConfigName"] == next_config
+
+
+def test_a_change_of_capacity_needs_room_for_what_it_adds(cloud: Cloud) -> None:
+    model = cloud.model(ECHO)
+    name = cloud.endpoint(fleet(cloud, model, 2))
+    other = cloud.endpoint(fleet(cloud, model, 1))
+
+    def scale(count: int, endpoint: str = name) -> dict[str, Any]:
+        wish = {"VariantName": "v", "DesiredInstanceCount": count}
+        return {"EndpointName": endpoint, "DesiredWeightsAndCapacities": [wish]}
+
+    change = cloud.sagemaker.update_endpoint_weights_and_capacities
+    assert refused(change, **scale(3, other)).startswith(said(f"{M5} for endpoint usage", 3, 2))
+    assert cloud.describe(other)["EndpointStatus"] == "InService"
+    change(**scale(3))
+    assert cloud.settled(name)["ProductionVariants"][0]["CurrentInstanceCount"] == 3
+    assert refused(change, **scale(2, other)).startswith(said(f"{M5} for endpoint usage", 4, 1))
+    # Less is always possible, and makes room.
+    change(**scale(1))
+    cloud.settled(name)
+    change(**scale(2, other))
+    assert cloud.settled(other)["ProductionVariants"][0]["CurrentInstanceCount"] == 2
+
+
 def test_a_deleted_endpoint_gives_its_instances_back(cloud: Cloud) -> None:
     model = cloud.model(ECHO)
     config = fleet(cloud, model, 3)
