@@ -1,3 +1,4 @@
+import json
 import logging
 import shlex
 import signal
@@ -21,6 +22,9 @@ from shadow_provider.demo import setup as demo_setup
 from shadow_provider.demo import traffic as demo_traffic
 from shadow_provider.demo.models import ModelArchive, PredictLatency
 from shadow_provider.demo.traffic import TrafficError, TrafficSettings, TrafficSummary
+from shadow_provider.local.faults import ApiFault, CaptureFault, EndpointFault, Fault, MetricsFault, VariantFault
+from shadow_provider.local.faults.notation import written
+from shadow_provider.local.settings import LocalAddress, LocalSettings
 
 SUMMARY = TrafficSummary(
     endpoint_name="digits",
@@ -61,7 +65,9 @@ def test_version() -> None:
     assert result.stdout.strip() == f"sagemaker-shadow {__version__}"
 
 
-@pytest.mark.parametrize("command", ["local", "models", "demo-setup", "traffic", "demo"])
+@pytest.mark.parametrize(
+    "command", ["local", "watch", "fault", "calls", "reset", "models", "demo-setup", "traffic", "demo"]
+)
 def test_every_command_has_help(command: str) -> None:
     result = call(command, "--help")
     assert result.exit_code == 0
@@ -197,9 +203,9 @@ class TestTraffic:
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         now = [0.0]
-        monkeypatch.setattr("shadow_provider.cli.time.monotonic", lambda: now[0])
+        monkeypatch.setattr("shadow_provider.cli.demo.time.monotonic", lambda: now[0])
         caplog.set_level(logging.INFO, logger="shadow_provider")
-        lines = cli._LogLines()
+        lines = cli.demo._LogLines()
         for second in range(12):
             now[0] = float(second)
             lines(SUMMARY)
@@ -208,9 +214,9 @@ class TestTraffic:
 
     def test_a_terminal_gets_a_live_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("rich.console.Console.is_terminal", True)
-        with cli._progress(TrafficSettings(endpoint_name="digits", count=50)) as progress:
+        with cli.demo._progress(TrafficSettings(endpoint_name="digits", count=50)) as progress:
             progress(SUMMARY)
-        assert not isinstance(progress, cli._LogLines)
+        assert not isinstance(progress, cli.demo._LogLines)
 
 
 class StubS3:
@@ -341,11 +347,9 @@ class TestDemoSetup:
 
 
 class TestLocal:
-    def test_options_reach_the_server_and_the_way_to_it_is_shown(
-        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
-        from shadow_provider.local.settings import LocalAddress, LocalSettings
-
+    @pytest.fixture
+    def served(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[LocalSettings, Path | None]]:
+        """What servers were asked for; each is at once ready on port 4711 and ends."""
         seen: list[tuple[LocalSettings, Path | None]] = []
 
         def serve(
@@ -355,14 +359,28 @@ class TestLocal:
             on_ready(LocalAddress.of(settings, 4711))
 
         monkeypatch.setitem(vars(shadow_provider.local), "serve", serve)
+        return seen
+
+    def test_options_reach_the_server_and_the_way_to_it_is_shown(
+        self, served: list[tuple[LocalSettings, Path | None]], tmp_path: Path
+    ) -> None:
         result = call(
             *("local", "--port", "0", "--region", "eu-west-1", "--ready-file", str(tmp_path / "ready")),
             *("--startup-timeout", "9", "--capture-flush-seconds", "0.5", "--host", "127.0.0.1"),
+            *("--clock", "60", "--seed", "3", "--set", "shadow_nice=0", "--set", "account_id=000000000001"),
         )
         assert result.exit_code == 0, result.output
-        settings, ready_file = seen[0]
-        assert (settings.port, settings.region, settings.startup_timeout) == (0, "eu-west-1", 9)
-        assert settings.capture_flush_seconds == 0.5
+        settings, ready_file = served[0]
+        assert settings == LocalSettings(
+            port=0,
+            region="eu-west-1",
+            startup_timeout=9,
+            capture_flush_seconds=0.5,
+            clock=60,
+            seed=3,
+            shadow_nice=0,
+            account_id="000000000001",
+        )
         assert ready_file == tmp_path / "ready"
         address = LocalAddress.of(settings, 4711)
         exported = [line for line in result.stdout.splitlines() if line.startswith("export ")]
@@ -371,6 +389,126 @@ class TestLocal:
         assert dict(pairs)["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4711"
         assert address.connection_uri in result.stdout.splitlines()
         assert "no signatures" in result.stdout
+
+    def test_without_options_it_is_the_default_on_a_fixed_port(
+        self, served: list[tuple[LocalSettings, Path | None]]
+    ) -> None:
+        assert call("local").exit_code == 0
+        assert served == [(LocalSettings(port=4599), None)]
+
+    def test_the_defaults_in_the_help_are_those_of_the_settings(self) -> None:
+        text = " ".join(call("local", "--help").stdout.replace("│", " ").split())
+        for option in ("host", "region", "clock", "startup_timeout", "capture_flush_seconds"):
+            default = LocalSettings.model_fields[option].default
+            shown = text.partition(f"--{option.replace('_', '-')} ")[2].partition("[default: (")[2].partition(")")[0]
+            assert shown == (str(default) if isinstance(default, str) else f"{default:g}"), option
+
+    def test_every_setting_can_be_given(self, served: list[tuple[LocalSettings, Path | None]]) -> None:
+        values = LocalSettings(work_dir=Path("/tmp/x"), advertise_host="aws", seed=1).model_dump(mode="json")
+        texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
+        result = call("local", *(part for name in texts for part in ("--set", f"{name}={texts[name]}")))
+        assert result.exit_code == 0, result.output
+        assert served[0][0].model_dump(mode="json") == values
+
+    @pytest.mark.parametrize(
+        ("name", "content"),
+        [("s.json", '{"seed": 5, "clock": 9, "port": 1}'), ("s.toml", "seed = 5\nclock = 9\nport = 1\n")],
+    )
+    def test_a_settings_file_comes_after_options(
+        self, served: list[tuple[LocalSettings, Path | None]], tmp_path: Path, name: str, content: str
+    ) -> None:
+        (tmp_path / name).write_text(content)
+        result = call("local", "--settings", str(tmp_path / name), "--set", "clock=7", "--port", "2")
+        assert result.exit_code == 0, result.output
+        assert served == [(LocalSettings(seed=5, clock=7, port=2), None)]
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (["--clock", "0"], "--clock: Input should be greater than 0, not 0.0"),
+            (["--port", "70000"], "--port: Input should be less than or equal to 65535, not 70000"),
+            (["--startup-timeout", "-1"], "--startup-timeout: Input should be greater than 0, not -1.0"),
+            (["--set", "clok=1"], "--set: there is no clok; did you mean clock?"),
+            (["--set", "clock"], "--set: not of the form NAME=VALUE: clock"),
+            (["--set", "account_id=12"], "--set account_id: String should match pattern"),
+            (["--set", "capture_event_id=both"], "--set capture_event_id: Input should be 'independent' or 'shared'"),
+            (["--quota", "10"], "--quota: not of the form NAME=VALUE: 10"),
+            (["--settings", "none.json"], "--settings: none.json: [Errno 2] No such file or directory"),
+            (["--settings", "none.yaml"], "--settings: none.yaml is neither .json nor .toml"),
+        ],
+    )
+    def test_a_wrong_value_is_one_line_that_names_the_option(
+        self, served: list[tuple[LocalSettings, Path | None]], options: list[str], said: str
+    ) -> None:
+        result = call("local", *options)
+        assert result.exit_code == 2
+        (line,) = result.stderr.splitlines()
+        assert line.startswith(f"Error: {said}")
+        assert served == []
+
+    def test_a_wrong_value_in_a_file_names_the_file(self, tmp_path: Path) -> None:
+        file = tmp_path / "settings.toml"
+        file.write_text("clock = -1")
+        result = call("local", "--settings", str(file))
+        assert result.stderr == f"Error: {file}: clock: Input should be greater than 0, not -1\n"
+        file.write_text("clock = ")
+        assert call("local", "--settings", str(file)).stderr.startswith(f"Error: --settings: {file}: Invalid value")
+        file.with_suffix(".json").write_text("[]")
+        assert "holds no settings" in call("local", "--settings", str(file.with_suffix(".json"))).stderr
+
+
+class TestFault:
+    @pytest.mark.parametrize(
+        ("arguments", "expected"),
+        [
+            (
+                ["api", "kind=throttle", "operation=Describe*", "probability=0.3"],
+                ApiFault(kind="throttle", operation="Describe*", probability=0.3),
+            ),
+            (
+                ["api", "kind=server_error", "status=503", "resource=503"],
+                ApiFault(kind="server_error", status=503, resource="503"),
+            ),
+            (["variant", "kind=die", "nth=50", "endpoint=e"], VariantFault(kind="die", nth=50, endpoint="e")),
+            (["endpoint", "kind=rollback", "reason=no = no"], EndpointFault(kind="rollback", reason="no = no")),
+            (['{"on": "capture", "kind": "late", "seconds": 3}'], CaptureFault(kind="late", seconds=3)),
+            (
+                ["metrics", "kind=delayed", "seconds=90", "metric=Model*"],
+                MetricsFault(kind="delayed", seconds=90, metric="Model*"),
+            ),
+        ],
+    )
+    def test_arguments_mean_a_fault(self, arguments: list[str], expected: Fault) -> None:
+        assert cli.control.fault_of(arguments[0], arguments[1:]) == expected
+        on, *pairs = shlex.split(written(expected))
+        assert cli.control.fault_of(on, pairs) == expected, "as it is shown it can be given again"
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["moon"], "a fault is on api, variant, endpoint, capture, metrics; not on moon"),
+            (["api"], "kind: Field required"),
+            (["api", "kind=explode"], "kind: Input should be 'throttle', 'server_error'"),
+            (["api", "kind=throttle", "operaton=x"], "there is no operaton; did you mean operation?"),
+            (["api", "throttle"], "not of the form NAME=VALUE: throttle"),
+            (["api", "kind=delay"], "kind delay needs seconds"),
+            (["variant", "kind=error", "status=200"], "status: Input should be greater than or equal to 400, not 200"),
+            (["{", "x"], "a fault as JSON is complete"),
+            (["{"], "Invalid JSON"),
+        ],
+    )
+    def test_what_is_no_fault_is_one_line_that_says_why(self, arguments: list[str], said: str) -> None:
+        result = call("fault", "add", *arguments)
+        assert result.exit_code == 2
+        (line,) = result.stderr.splitlines()
+        assert line.startswith(f"Error: {said}")
+
+    def test_all_kinds_are_told(self) -> None:
+        shown = call("fault", "kinds").stdout
+        for model in (ApiFault, VariantFault, EndpointFault, CaptureFault, MetricsFault):
+            properties = model.model_json_schema()["properties"]
+            assert all(kind in shown for kind in properties["kind"]["enum"])
+            assert all(field in shown for field in properties)
 
 
 class TestDemo:

@@ -16,7 +16,7 @@ _TIMEOUT = 30.0
 
 
 class ControlError(Exception):
-    """The control API refused something; the text says what."""
+    """The control API refused something, or is not there; the text says what."""
 
 
 class ControlClient:
@@ -27,16 +27,16 @@ class ControlClient:
     """
 
     def __init__(self, endpoint_url: str) -> None:
-        self._base = f"{endpoint_url}/_local/"
+        self._url = endpoint_url.rstrip("/")
 
     def send(self, method: str, path: str, content: str | None = None) -> dict[str, Any]:
         """Sends a request and returns the JSON of the answer.
 
         Raises:
-            ControlError: It was refused.
+            ControlError: It was refused, or no local AWS answers there.
         """
         request = urllib.request.Request(  # noqa: S310 - our own server's URL
-            self._base + path,
+            f"{self._url}/_local/{path}",
             data=None if content is None else content.encode(),
             method=method,
             headers={"Content-Type": "application/json"},
@@ -46,8 +46,19 @@ class ControlClient:
                 found: dict[str, Any] = json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
-                raise ControlError(json.load(error)["error"]) from error
+                raise ControlError(self._refusal(error)) from error
+        except OSError as error:
+            cause = error.reason if isinstance(error, urllib.error.URLError) else error
+            raise ControlError(f"no local AWS answers at {self._url}: {cause}") from error
+        except ValueError as error:
+            raise ControlError(f"{self._url} is no local AWS") from error
         return found
+
+    def _refusal(self, error: urllib.error.HTTPError) -> str:
+        try:
+            return str(json.load(error)["error"])
+        except (ValueError, LookupError, TypeError):
+            return f"{self._url} is no local AWS: it answers {error.code}"
 
     def calls(self, **filters: str | int) -> list[Call]:
         """The calls that the filters let through."""

@@ -1,13 +1,9 @@
-"""The ``sagemaker-shadow`` command: the local AWS, the demo models, traffic, and the whole demo.
-
-This module is imported by every call, ``--help`` included, so commands import what they need when they run.
-"""
+"""The commands of the demo: its models, its endpoint, its traffic, and the whole of it."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import shlex
 import signal
 import threading
 import time
@@ -18,27 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shadow_provider import __version__
+from shadow_provider.cli.common import EndpointUrl, Level, LogLevel, Region, clear_errors, log_to_stderr
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from shadow_provider.demo.models import ModelArchive
     from shadow_provider.demo.traffic import TrafficSettings, TrafficSummary
-    from shadow_provider.local import LocalAddress
-
-app = typer.Typer(
-    name="sagemaker-shadow",
-    help="Shadow deployments of SageMaker models: a local AWS, demo models, traffic and the whole demo.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
 
 log = logging.getLogger(__name__)
 
-_INSTALL_LOCAL = "pip install 'airflow-provider-sagemaker-shadow[local]'"
-_LOCAL_EXTRA = frozenset({"a2wsgi", "httptools", "joblib", "moto", "regex", "sklearn", "uvicorn", "uvloop"})
 _LOG_LINE_SECONDS = 5.0
 
 
@@ -50,67 +35,6 @@ class Candidate(StrEnum):
     BROKEN = "broken"
 
 
-class LogLevel(StrEnum):
-    """What goes to standard error."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-EndpointUrl = Annotated[
-    str | None, typer.Option(help="Where AWS is, e.g. the local one; default: as boto3 finds it.", show_default=False)
-]
-Region = Annotated[str | None, typer.Option(help="AWS region; default: as boto3 finds it.", show_default=False)]
-Level = Annotated[LogLevel, typer.Option(help="What to log on standard error.")]
-
-
-def _show_version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"sagemaker-shadow {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def main(
-    version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
-    ] = False,
-) -> None:
-    """Shadow deployments of SageMaker models."""
-
-
-@app.command()
-def local(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 4599,
-    region: Annotated[str, typer.Option(help="The region to be.")] = "us-east-1",
-    ready_file: Annotated[
-        Path | None, typer.Option(help="A file to write when requests are answered.", show_default=False)
-    ] = None,
-    startup_timeout: Annotated[
-        float, typer.Option(help="Seconds in which a model must pass its first ping.", min=0.1)
-    ] = 480.0,
-    capture_flush_seconds: Annotated[float, typer.Option(help="Seconds between writes of captures.", min=0.05)] = 5.0,
-    log_level: Level = LogLevel.INFO,
-) -> None:
-    """Run the local AWS: S3, SageMaker, CloudWatch, IAM and STS behind one endpoint URL, until stopped."""
-    _log_to_stderr(log_level)
-    with _clear_errors():
-        from shadow_provider.local import LocalSettings, serve
-
-        settings = LocalSettings(
-            host=host,
-            port=port,
-            region=region,
-            startup_timeout=startup_timeout,
-            capture_flush_seconds=capture_flush_seconds,
-        )
-        serve(settings, ready_file=ready_file, on_ready=_show_local)
-
-
-@app.command()
 def models(
     directory: Annotated[Path, typer.Argument(help="Where the archives go.")] = Path("demo-models"),
     seed: Annotated[int | None, typer.Option(help="Of the training.", show_default="fixed")] = None,
@@ -125,7 +49,7 @@ def models(
     region: Region = None,
 ) -> None:
     """Train and pack the demo models (incumbent, good, bad, broken); a second call reuses them."""
-    with _clear_errors():
+    with clear_errors():
         from shadow_provider.demo.models import (
             DEFAULT_SEED,
             bucket_and_prefix,
@@ -148,7 +72,6 @@ def models(
     _show_models(archives, places, {name: f"{each.p50_ms:.3f} / {each.p90_ms:.3f}" for name, each in latencies.items()})
 
 
-@app.command()
 def demo_setup(
     directory: Annotated[Path, typer.Option(help="Where the archives go.")] = Path("demo-models"),
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the endpoint to be in service.", min=0)] = 60.0,
@@ -156,7 +79,7 @@ def demo_setup(
     region: Region = None,
 ) -> None:
     """Put the demo models into S3 and the incumbent behind a live endpoint; a second call changes nothing."""
-    with _clear_errors():
+    with clear_errors():
         from shadow_provider.demo.models import build_models
         from shadow_provider.demo.setup import ENDPOINT, create_live_endpoint, store_models
 
@@ -167,7 +90,6 @@ def demo_setup(
     typer.echo(f"endpoint {ENDPOINT} serves endpoint config {config}")
 
 
-@app.command()
 def traffic(
     endpoint_name: Annotated[str, typer.Argument(help="The SageMaker endpoint.")],
     rate: Annotated[float, typer.Option(help="Requests a second.", min=0.001)] = 20.0,
@@ -197,8 +119,8 @@ def traffic(
 
     Exit code 1: labels could not be written, or requests failed and --fail-on-error is given.
     """
-    _log_to_stderr(log_level)
-    with _clear_errors():
+    log_to_stderr(log_level)
+    with clear_errors():
         from shadow_provider.demo.traffic import TrafficSettings, run_traffic
 
         settings = TrafficSettings(
@@ -222,58 +144,18 @@ def traffic(
         raise typer.Exit(1)
 
 
-@app.command()
 def demo(
     candidate: Annotated[Candidate, typer.Argument(help="The model to put in the shadow.")] = Candidate.GOOD,
     directory: Annotated[Path, typer.Option(help="Where models, records and reports go.")] = Path("demo"),
     log_level: Level = LogLevel.WARNING,
 ) -> None:
     """Run the whole pipeline against a local AWS: from shadow to promotion or rollback."""
-    _log_to_stderr(log_level)
-    with _clear_errors():
+    log_to_stderr(log_level)
+    with clear_errors():
         from shadow_provider.demo.run import run_demo
 
         code = run_demo(candidate.value, directory)
     raise typer.Exit(code)
-
-
-@contextlib.contextmanager
-def _clear_errors() -> Iterator[None]:
-    """One line for what a user can put right; a traceback for what only we can."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in _LOCAL_EXTRA:
-            raise
-        log.debug("%s", missing, exc_info=True)
-        _fail(f"{missing} is not installed. This command needs the local extra: {_INSTALL_LOCAL}")
-    except Exception as error:
-        if not _is_expected(error):
-            raise
-        log.debug("%s", error, exc_info=True)
-        _fail(str(error))
-
-
-def _is_expected(error: Exception) -> bool:
-    """Whether it is a bad value, the operating system, an answer of AWS, or an endpoint that is not there."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from shadow_provider.demo.setup import EndpointNotServingError
-    from shadow_provider.demo.traffic import TrafficError
-
-    expected = ValueError | OSError | BotoCoreError | ClientError | EndpointNotServingError | TrafficError
-    return isinstance(error, expected)
-
-
-def _fail(message: str) -> None:
-    typer.echo(f"Error: {message}", err=True)
-    raise typer.Exit(1)
-
-
-def _log_to_stderr(level: LogLevel) -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("shadow_provider").setLevel(level.name)
 
 
 def _client(service: str, endpoint_url: str | None, region: str | None) -> Any:
@@ -369,21 +251,3 @@ def _show_models(archives: Mapping[str, ModelArchive], places: Mapping[str, str]
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.2%}"
-
-
-def _show_local(address: LocalAddress) -> None:
-    """Tell how to reach the local AWS. Lines to copy are echoed as they are: rich would break them at the margin."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    console.print(f"\n[bold]Local AWS ready[/bold] at [bold cyan]{address.endpoint_url}[/bold cyan] ({address.region})")
-    console.print("It checks no signatures and takes any credentials: keep it off networks you do not trust.\n")
-    console.print("[dim]# for boto3, the AWS CLI and Airflow: paste into the shell that runs them[/dim]")
-    for name, value in address.environment.items():
-        typer.echo(f"export {name}={shlex.quote(value)}")
-    console.print("\n[dim]# the connection, if you would rather add it in Airflow's UI or CLI[/dim]")
-    typer.echo(f"{address.connection_uri}\n")
-
-
-if __name__ == "__main__":
-    app()
