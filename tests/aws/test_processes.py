@@ -286,20 +286,21 @@ def test_a_large_object_goes_through(cloud: Any) -> None:
     cloud.s3.delete_object(Bucket=cloud.bucket, Key="large")
 
 
-def test_the_services_behind_moto_answer(aws: Callable[[str], Any]) -> None:
+def test_the_services_behind_moto_answer(aws: Callable[[str], Any], cloud: Any) -> None:
     iam, autoscaling = aws("iam"), aws("application-autoscaling")
     iam.create_role(RoleName="execution", AssumeRolePolicyDocument="{}")
     arn = iam.get_role(RoleName="execution")["Role"]["Arn"]
     assumed = aws("sts").assume_role(RoleArn=arn, RoleSessionName="session")
     assert assumed["AssumedRoleUser"]["Arn"].endswith("assumed-role/execution/session")
+    endpoint = cloud.endpoint(cloud.config([cloud.variant("v", cloud.model())]))
     target = {
         "ServiceNamespace": "sagemaker",
-        "ResourceId": "endpoint/e/variant/v",
+        "ResourceId": f"endpoint/{endpoint}/variant/v",
         "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
     }
     autoscaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=2)
     listed = autoscaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
-    assert [item["ResourceId"] for item in listed] == ["endpoint/e/variant/v"]
+    assert [item["ResourceId"] for item in listed] == [target["ResourceId"]]
 
 
 def test_no_page_of_html_leaves(local_aws: LocalAWS, aws: Callable[[str], Any]) -> None:
