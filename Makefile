@@ -7,13 +7,15 @@ BENCH_ARGS ?=
 
 VENV := .venv
 LOWEST := .venv-lowest
+# Each has an environment with nothing but the client: they pin botocore.
+CLIENTS := boto3-lowest aiobotocore aiobotocore-lowest awscli
 BIN := $(VENV)/bin
 
 # Byte code that is not kept makes every start of Airflow twice as slow.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-lowest check format bench bench-local bench-memory requirements clean
+.PHONY: help install demo test test-lowest test-clients check format bench bench-local bench-memory requirements clean
 
 help:  ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,6 +30,9 @@ test: $(VENV)/.installed  ## Run the tests with the newest supported versions
 
 test-lowest: $(LOWEST)/.installed  ## Run the tests with the lowest supported versions
 	$(LOWEST)/bin/python -m pytest $(PYTEST_ARGS)
+
+test-clients: $(VENV)/.installed $(CLIENTS:%=.venv-clients-%/.installed)  ## Run the local AWS against all its clients
+	$(BIN)/python -m pytest tests/clients $(PYTEST_ARGS)
 
 check: $(VENV)/.installed  ## Lint, formatting and types
 	$(BIN)/ruff check .
@@ -58,9 +63,13 @@ requirements: $(VENV)/.installed  ## Resolve the pinned requirements anew
 		--exclude-newer-package moto=2026-11-15 \
 		-c requirements/lowest.constraints \
 		-o requirements/lowest.txt
+	for client in $(CLIENTS); do \
+		$(BIN)/uv pip compile -q requirements/clients-$$client.in --universal --python-version 3.11 \
+			--generate-hashes --no-header --no-annotate --upgrade -o requirements/clients-$$client.txt || exit 1; \
+	done
 
 clean:  ## Remove everything that the other targets made
-	rm -rf build dist $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build dist $(VENV) $(LOWEST) .venv-clients-* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # $(1): the virtual environment, $(2): its requirements. uv only for speed; the hashes hold either way.
@@ -79,3 +88,8 @@ $(VENV)/.installed: requirements/newest.txt pyproject.toml
 
 $(LOWEST)/.installed: requirements/lowest.txt pyproject.toml
 	$(call install_into,$(LOWEST),requirements/lowest.txt)
+
+.venv-clients-%/.installed: requirements/clients-%.txt | $(VENV)/.installed
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-clients-$*
+	$(BIN)/uv pip install --quiet --python .venv-clients-$*/bin/python --require-hashes -r $<
+	touch $@
