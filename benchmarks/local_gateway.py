@@ -12,6 +12,7 @@ within each round first.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -25,6 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -35,8 +37,10 @@ from shadow_provider.local.cloudwatch.service import CloudWatch
 from shadow_provider.local.settings import LocalSettings
 
 RESULT = Path("build/bench/local.json")
-# A shared machine is noisy: up to a quarter beyond a target is told, but fails nothing.
+# What fails: a target missed by more than a quarter, on a machine that others left to us. Where they took more of it
+# than NOISY, a missed time says nothing of the code; it is told, and fails nothing.
 MARGIN = 1.25
+NOISY = 0.15
 RATE = 200.0
 CLOSED = ("model", "gateway", "capture", "mirror", "moto")
 OPEN = ("model", "gateway", "capture", "mirror", "slow-shadow", "dead-shadow")
@@ -70,6 +74,7 @@ class Target:
         measured: The figure.
         unit: Of both.
         at_least: Whether more is better.
+        timed: Whether a busy machine makes it worse.
     """
 
     promise: str
@@ -77,14 +82,20 @@ class Target:
     measured: float
     unit: str
     at_least: bool = False
+    timed: bool = True
 
-    @property
-    def verdict(self) -> str:
-        """pass, close (missed within the margin), or fail."""
+    def verdict(self, others: float) -> str:
+        """pass, close (missed within the margin), noisy (missed while others had the machine), or fail.
+
+        Args:
+            others: The share of the machine's CPU time that other processes took.
+        """
         if self.measured >= self.limit if self.at_least else self.measured <= self.limit:
             return "pass"
+        if not self.timed:
+            return "fail"
         near = self.measured * MARGIN >= self.limit if self.at_least else self.measured <= self.limit * MARGIN
-        return "close" if near and self.limit else "fail"
+        return "close" if near else "noisy" if others > NOISY else "fail"
 
 
 Runs = dict[tuple[str, str], list[Run]]
@@ -114,7 +125,7 @@ def measure(bench: Bench, case: Case, load: Load) -> Run:
 def rounds(bench: Bench, count: int, seconds: float) -> Runs:
     """All cases under all loads, by turns."""
     plan = [(name, f"c={n}", Load("", "", n, seconds)) for n in CONNECTIONS for name in CLOSED]
-    plan += [(name, f"{RATE:.0f}/s", Load("", "", seconds=2 * seconds, rate=RATE)) for name in OPEN]
+    plan += [(name, f"{RATE:.0f}/s", Load("", "", seconds=3 * seconds, rate=RATE)) for name in OPEN]
     runs: Runs = {(name, label): [] for name, label, _ in plan}
     for case in bench.cases.values():  # connections, caches and byte code are made here, not while measuring
         measure(bench, case, Load(case.address, case.request, 2, 0.3))
@@ -126,6 +137,27 @@ def rounds(bench: Bench, count: int, seconds: float) -> Runs:
             made = Load(case.address, case.request, load.connections, load.seconds, load.rate)
             runs[name, label].append(measure(bench, case, made))
     return runs
+
+
+class OthersShare:
+    """The share of the machine's CPU time that processes other than the benchmark's took since this was made."""
+
+    def __init__(self) -> None:
+        self._started, self._before = time.monotonic(), self._others()
+
+    def __call__(self) -> float:
+        """The share so far, 0 to 1."""
+        available = (time.monotonic() - self._started) * (os.cpu_count() or 1)
+        return max(0.0, self._others() - self._before) / available
+
+    @staticmethod
+    def _others() -> float:
+        busy = psutil.cpu_times()
+        own = sum(os.times()[:4])  # with the load generators, which have ended
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                own += sum(process.cpu_times()[:2])
+        return float(busy.user + busy.nice + busy.system - own) if hasattr(busy, "nice") else 0.0
 
 
 def middle(runs: list[Run], figure: Callable[[Run], float]) -> float:
@@ -197,17 +229,20 @@ def targets(runs: Runs) -> list[Target]:
             sum(run.mirrored for run in mirrored) / sum(run.figures.requests for run in mirrored),
             "x",
             at_least=True,
+            timed=False,
         ),
-        Target(f"mirrored requests dropped, {rate}", 0, sum(run.dropped for run in mirrored), ""),
+        Target(f"mirrored requests dropped, {rate}", 0, sum(run.dropped for run in mirrored), "", timed=False),
         Target("gateway's CPU, highest of all loads, with and without capture", 300, cpu, "us/request"),
         Target("p99 of 10^6 metric values by GetMetricStatistics", 50, percentile_ms(), "ms"),
-        Target("answers other than 200", 0, errors, ""),
+        Target("answers other than 200", 0, errors, "", timed=False),
     ]
 
 
-def show(console: Console, runs: Runs, promised: list[Target], heading: str) -> None:
+def show(console: Console, runs: Runs, promised: list[Target], count: int, others: float) -> None:
     """Prints every figure, then every promise."""
-    table = Table(title=heading)
+    table = Table(
+        title=f"Medians of {count} rounds; {os.cpu_count()} cores, of which other processes took {others:.0%}"
+    )
     for column in ("case", "load", "requests/s", "p50 ms", "p90 ms", "p99 ms", "gateway CPU us/request"):
         table.add_column(column, justify="left" if column in ("case", "load") else "right")
     for (name, label), several in runs.items():
@@ -223,14 +258,16 @@ def show(console: Console, runs: Runs, promised: list[Target], heading: str) -> 
             f"{cpu:.0f}" if cpu else "",
         )
     console.print(table)
-    table = Table(title=f"Targets (a miss of up to {MARGIN - 1:.0%} is close, and fails nothing)")
+    table = Table(
+        title=f"Targets; a miss is close up to {MARGIN - 1:.0%}, and noisy where others took over {NOISY:.0%}"
+    )
     for column in ("target", "promised", "measured", ""):
         table.add_column(column, justify="right" if column in ("promised", "measured") else "left")
     for target in promised:
         sign = ">=" if target.at_least else "<="
         table.add_row(
             target.promise, f"{sign} {target.limit:g} {target.unit}", f"{target.measured:.3g} {target.unit}",
-            target.verdict,
+            target.verdict(others),
         )  # fmt: skip
     console.print(table)
 
@@ -275,27 +312,29 @@ def save(name: str, content: Any) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="three short rounds instead of seven")
+    parser.add_argument("--quick", action="store_true", help="three shorter rounds instead of five")
     parser.add_argument("--memory", action="store_true", help="only the memory run")
     parser.add_argument("--requests", type=int, default=1_000_000, help="of the memory run")
     parser.add_argument("--case", default="mirror", help="of the memory run")
     options = parser.parse_args()
-    console = Console()
+    console = Console(width=120)
     with running() as bench:
         if options.memory:
             result = memory(bench, options.requests, options.case)
             save("memory", result)
             console.print(result)
             return 0
-        count, seconds = (3, 1.0) if options.quick else (7, 2.0)
+        count, seconds = (3, 0.7) if options.quick else (5, 1.0)
+        share = OthersShare()
         runs = rounds(bench, count, seconds)
+        others = share()
     promised = targets(runs)
-    heading = f"Medians of {count} rounds; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
-    show(console, runs, promised, heading)
+    show(console, runs, promised, count, others)
     listed = [{"case": name, "load": label, "runs": [asdict(run) for run in several]}
               for (name, label), several in runs.items()]  # fmt: skip
-    save("speed", {"targets": [{**asdict(item), "verdict": item.verdict} for item in promised], "runs": listed})
-    return int(any(target.verdict == "fail" for target in promised))
+    told = [{**asdict(item), "verdict": item.verdict(others)} for item in promised]
+    save("speed", {"others": others, "targets": told, "runs": listed})
+    return int(any(target.verdict(others) == "fail" for target in promised))
 
 
 if __name__ == "__main__":
