@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from airflow.providers.amazon.aws.operators.sagemaker import SageMakerRegisterModelVersionOperator
+from airflow.providers.amazon.aws.utils.sagemaker import ApprovalStatus
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -334,6 +336,35 @@ def test_a_version_must_be_approved(registry: Registry, cloud: Any, unique: Any,
     )
     registry.approve(arn)
     cloud.sagemaker.create_model(**arguments)
+
+
+def test_airflows_own_operator_registers_versions(
+    registry: Registry, cloud: Any, local_aws: LocalAWS, unique: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", local_aws.address.connection_uri)
+    group = unique("by-airflow")
+
+    def register(url: str) -> Any:
+        operator = SageMakerRegisterModelVersionOperator(
+            task_id="register",
+            image_uri=IMAGE,
+            model_url=url,
+            package_group_name=group,
+            package_group_desc="d",
+            package_desc="d",
+            model_approval=ApprovalStatus.APPROVED,
+            config={},
+        )
+        return operator.execute({})
+
+    # The operator takes back the group that it made for a version that is refused.
+    with pytest.raises(ClientError, match="Could not access model data"):
+        register(f"s3://{BUCKET}/no/model.tar.gz")
+    code, _ = refusal(cloud.sagemaker.describe_model_package_group, ModelPackageGroupName=group)
+    assert code == "ValidationException"
+    # The second time the group is there already.
+    assert [register(registry.url) for _ in range(2)] == [f"{ARN}:model-package/{group}/{number}" for number in (1, 2)]
+    assert registry.describe(f"{group}/2")["ModelApprovalStatus"] == "Approved"
 
 
 @pytest.fixture
