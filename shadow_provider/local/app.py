@@ -28,7 +28,7 @@ from shadow_provider.local.protocol import (
     send_response,
 )
 from shadow_provider.local.recognition import INVOCATIONS
-from shadow_provider.local.sagemaker.autoscaling import REGISTER
+from shadow_provider.local.sagemaker.autoscaling import PREPARED
 from shadow_provider.local.sagemaker.control_plane import ControlPlane
 from shadow_provider.local.serving.runtime import Runtime
 
@@ -103,21 +103,22 @@ class LocalApp:
         elif raw_path.startswith("/moto-api"):
             # moto's own switchboard: a reset there would pull S3 from under the endpoints.
             await send_response(send, error_response(unknown_operation(raw_path)))
-        elif target == REGISTER:
-            await self._register(raw_path, headers, scope, receive, send)
+        elif target in PREPARED:
+            await self._scale(target, raw_path, headers, scope, receive, send)
         elif "x-amz-target" in headers and (service is None or service[1] == "s3"):
             # moto would take it for a call of S3, which has no such header.
             await send_response(send, error_response(unknown_operation(target)))
         else:
             await self._moto(scope, receive, send)
 
-    async def _register(
-        self, raw_path: str, headers: dict[str, str], scope: Scope, receive: Receive, send: Send
+    async def _scale(
+        self, target: str, raw_path: str, headers: dict[str, str], scope: Scope, receive: Receive, send: Send
     ) -> None:
-        # moto knows nothing of our endpoints: whether the variant exists is looked at before it is asked.
+        # moto knows nothing of our endpoints, and leaves something behind that AWS does not.
         body = await read_body(receive)
+        request = Request(scope["method"], raw_path, headers, body)
         try:
-            self._control_plane.check_registration(Request(scope["method"], raw_path, headers, body).json())
+            self._control_plane.scalable_targets.prepare(target, request.json())
         except AwsError as error:
             await send_response(send, error_response(error))
             return

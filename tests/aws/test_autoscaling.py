@@ -108,6 +108,18 @@ def test_a_registered_shadow_has_to_be_deregistered_before_it_goes(cloud: Any, s
     assert cloud.settled(name)["EndpointConfigName"] == alone
 
 
+def test_a_deregistered_target_takes_its_policies_with_it(cloud: Any, scaling: Scaling) -> None:
+    model = cloud.model()
+    name = cloud.endpoint(cloud.config([cloud.variant("a", model), cloud.variant("b", model)]))
+    for variant in ("a", "b"):
+        scaling.register(name, variant)
+    scaling.client.deregister_scalable_target(**scaling.of(name, "a"))
+    assert scaling.variants(name) == ["b"]
+    assert scaling.leftovers(name) == [f"endpoint/{name}/variant/b"] * 2
+    with pytest.raises(ClientError, match="No scalable target found"):
+        scaling.client.deregister_scalable_target(**scaling.of(name, "a"))
+
+
 def test_a_deletion_takes_its_own_targets_with_it(cloud: Any, scaling: Scaling) -> None:
     model = cloud.model()
     config = cloud.config([cloud.variant("a", model), cloud.variant("b", model)])

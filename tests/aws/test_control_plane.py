@@ -275,7 +275,10 @@ def test_lists_have_pages(cloud: Any, unique: Any) -> None:
             {"InferenceExecutionConfig": {"Mode": "Serial"}},
             "InferenceExecutionConfig can only be specified with Containers.",
         ),
-        ({"PrimaryContainer": {}}, "Container image must be specified when no model package is given."),
+        (
+            {"PrimaryContainer": {}},
+            "A container image must be specified, by the container or by its model package.",
+        ),
         (
             {"PrimaryContainer": {"Image": "i", "InferenceSpecificationName": "s"}},
             "InferenceSpecificationName can only be specified with ModelPackageName.",

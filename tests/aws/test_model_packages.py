@@ -298,6 +298,14 @@ def test_a_package_that_is_gone_or_unusable(registry: Registry, cloud: Any, uniq
     container = {"ModelPackageName": bare["ModelPackageArn"]}
     said = refusal(create, ModelName="x", ExecutionRoleArn=ROLE, PrimaryContainer=container)[1]
     assert said == f"ModelPackage {bare['ModelPackageArn']} has no inference specification."
+    imageless = registry.sagemaker.create_model_package(
+        ModelPackageGroupName=group,
+        ModelApprovalStatus="Approved",
+        InferenceSpecification={"Containers": [{"ModelDataUrl": registry.url}]},
+    )
+    nothing_to_run = {"ModelPackageName": imageless["ModelPackageArn"]}
+    said = refusal(create, ModelName="x", ExecutionRoleArn=ROLE, PrimaryContainer=nothing_to_run)[1]
+    assert said == "A container image must be specified, by the container or by its model package."
     both = {**container, "Image": IMAGE}
     said = refusal(create, ModelName="x", ExecutionRoleArn=ROLE, PrimaryContainer=both)[1]
     assert said == "You can specify either ModelPackageName or Image, but not both."

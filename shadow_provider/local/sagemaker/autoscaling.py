@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from shadow_provider.local.errors import AwsError, ValidationException
+from shadow_provider.local.errors import ValidationException
 from shadow_provider.local.serving.deployment import VariantPlan
 from shadow_provider.local.serving.endpoint import Endpoint
 from shadow_provider.local.serving.endpoints import Endpoints
 from shadow_provider.local.settings import LocalSettings
 
 NAMESPACE = "sagemaker"
-REGISTER = "AnyScaleFrontendService.RegisterScalableTarget"
+_REGISTER = "AnyScaleFrontendService.RegisterScalableTarget"
+_DEREGISTER = "AnyScaleFrontendService.DeregisterScalableTarget"
+PREPARED = frozenset({_REGISTER, _DEREGISTER})
 _VARIANT_DIMENSION = "sagemaker:variant:"
 
 
@@ -21,15 +23,35 @@ class ScalableTargets:
 
     Args:
         settings: Region and account, and what DeleteEndpoint does with targets.
+        endpoints: All endpoints.
     """
 
-    def __init__(self, settings: LocalSettings) -> None:
+    def __init__(self, settings: LocalSettings, endpoints: Endpoints) -> None:
         # Imported here: moto costs a second, and must see the account id first.
         from moto.applicationautoscaling.models import applicationautoscaling_backends
 
         self._backends = applicationautoscaling_backends
         self._settings = settings
+        self._endpoints = endpoints
         self._refuse = settings.autoscaling_on_delete == "refuse"
+
+    def prepare(self, operation: str, request: Mapping[str, Any]) -> None:
+        """Does for Application Auto Scaling what moto does not, before moto is asked.
+
+        Args:
+            operation: X-Amz-Target, one of PREPARED.
+            request: RegisterScalableTarget needs a variant that serves; DeregisterScalableTarget takes the target's
+                policies and scheduled actions with it.
+
+        Raises:
+            ValidationException: The variant does not exist.
+        """
+        named = [str(request.get(name, "")) for name in ("ServiceNamespace", "ResourceId", "ScalableDimension")]
+        namespace, resource, dimension = named
+        if operation == _REGISTER:
+            self._check_registration(namespace, resource, dimension)
+        elif resource in self._backend.targets.get(dimension, {}):
+            self._drop_policies(namespace, resource, dimension)
 
     def variants(self, endpoint: str) -> set[str]:
         """The variants of an endpoint that are registered."""
@@ -91,35 +113,29 @@ class ScalableTargets:
         ]
 
     def _deregister(self, resource: str, dimension: str) -> None:
-        # moto leaves the policies and scheduled actions of a target that is gone; AWS deletes them with it.
-        for policy in list(self._backend.policies.values()):
-            if (policy.resource_id, policy.scalable_dimension) == (resource, dimension):
-                self._backend.delete_scaling_policy(policy.policy_name, NAMESPACE, resource, dimension)
-        for action in self._backend.describe_scheduled_actions("", NAMESPACE, resource, dimension):
-            self._backend.delete_scheduled_action(NAMESPACE, action.scheduled_action_name, resource, dimension)
+        self._drop_policies(NAMESPACE, resource, dimension)
         self._backend.deregister_scalable_target(NAMESPACE, resource, dimension)
 
+    def _drop_policies(self, namespace: str, resource: str, dimension: str) -> None:
+        # moto leaves the policies and scheduled actions of a target that is gone; AWS deletes them with it.
+        backend = self._backend
+        for policy in list(backend.policies.values()):
+            if (policy.resource_id, policy.scalable_dimension) == (resource, dimension):
+                backend.delete_scaling_policy(policy.policy_name, namespace, resource, dimension)
+        for action in backend.describe_scheduled_actions("", namespace, resource, dimension):
+            backend.delete_scheduled_action(namespace, action.scheduled_action_name, resource, dimension)
 
-def check_registration(request: Mapping[str, Any], endpoints: Endpoints) -> None:
-    """Whether RegisterScalableTarget names a variant that there is.
-
-    Args:
-        request: The request; those of other services are let pass, and so is what moto refuses itself.
-        endpoints: All endpoints.
-
-    Raises:
-        AwsError: ValidationException, as AWS has it for what it cannot find. The words follow those that AWS has for
-            ECS services.
-    """
-    resource, dimension = str(request.get("ResourceId", "")), str(request.get("ScalableDimension", ""))
-    if request.get("ServiceNamespace") != NAMESPACE or not dimension.startswith(_VARIANT_DIMENSION):
-        return
-    parts = resource.split("/")
-    if len(parts) == 4 and parts[0] == "endpoint" and parts[2] == "variant":
-        endpoint = endpoints.find(parts[1])
-        if endpoint is not None and endpoint.live is not None and endpoint.current(parts[3]) is not None:
+    def _check_registration(self, namespace: str, resource: str, dimension: str) -> None:
+        # Other services' targets are moto's, and so is the refusal of what names nothing.
+        if namespace != NAMESPACE or not dimension.startswith(_VARIANT_DIMENSION):
             return
-    raise AwsError("ValidationException", f"SageMaker endpoint variant doesn't exist: {resource}")
+        parts = resource.split("/")
+        if len(parts) == 4 and parts[0] == "endpoint" and parts[2] == "variant":
+            endpoint = self._endpoints.find(parts[1])
+            if endpoint is not None and endpoint.current(parts[3]) is not None:
+                return
+        # The words follow those that AWS has for ECS services.
+        raise ValidationException(f"SageMaker endpoint variant doesn't exist: {resource}")
 
 
 def _types(definitions: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

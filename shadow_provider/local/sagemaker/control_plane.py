@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from shadow_provider.local.errors import UnsupportedLocally, ValidationException, not_found, unknown_operation
 from shadow_provider.local.moto_bridge import LocalS3
-from shadow_provider.local.sagemaker.autoscaling import ScalableTargets, check_registration
+from shadow_provider.local.sagemaker.autoscaling import ScalableTargets
 from shadow_provider.local.sagemaker.change_rules import deployment_config_of, desired_of, retained, rollout_of
 from shadow_provider.local.sagemaker.config_rules import check_config, plan_variants
 from shadow_provider.local.sagemaker.describe import describe_endpoint
@@ -37,6 +37,9 @@ class ControlPlane:
         endpoints: The state machine.
         s3: The local S3, for the check of model data.
         alarm_state: The state of a CloudWatch alarm, None if there is no such alarm.
+
+    Attributes:
+        scalable_targets: What Application Auto Scaling keeps of the endpoints.
     """
 
     def __init__(
@@ -55,7 +58,7 @@ class ControlPlane:
         self._configs = ResourceStore("endpoint configuration", f"{prefix}:endpoint-config/")
         self._tags = TagStore()
         self._registry = ModelRegistry(settings, s3, self._tags)
-        self._scalable = ScalableTargets(settings)
+        self.scalable_targets = ScalableTargets(settings, endpoints)
         self._quotas = settings.quotas
         self._operations: dict[str, Callable[[Json], Json]] = {
             "AddTags": self._add_tags,
@@ -95,14 +98,6 @@ class ControlPlane:
         shape = service_model("sagemaker").operation_model(operation).input_shape
         assert shape is not None
         return handler(validate(shape, request))
-
-    def check_registration(self, request: Mapping[str, Any]) -> None:
-        """Whether a RegisterScalableTarget names a variant that there is.
-
-        Raises:
-            AwsError: ValidationException, if it does not.
-        """
-        check_registration(request, self._endpoints)
 
     def _create_model(self, request: Json) -> Json:
         self._models.check_free(request["ModelName"])
@@ -169,7 +164,7 @@ class ControlPlane:
                 f'Endpoint "{endpoint.arn}" already uses endpoint configuration "{endpoint.config_name}".'
             )
         production, shadows = (retained(plans, endpoint, request) for plans in self._plans(config))
-        self._scalable.check_update(endpoint, [*production, *shadows])
+        self.scalable_targets.check_update(endpoint, [*production, *shadows])
         policy = deployment_config_of(request, endpoint)
         rollout = rollout_of(policy, endpoint, production, shadows, self._settings, self._alarm_state)
         self._check_quotas([*production, *shadows], rollout)
@@ -192,7 +187,7 @@ class ControlPlane:
     def _delete_endpoint(self, request: Json) -> Json:
         endpoint = self._endpoints.get(request["EndpointName"])
         self._endpoints.check_deletable(endpoint)
-        self._scalable.release(endpoint.name)
+        self.scalable_targets.release(endpoint.name)
         self._endpoints.delete(endpoint)
         self._tags.forget(endpoint.arn)
         return {}

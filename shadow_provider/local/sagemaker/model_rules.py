@@ -51,6 +51,8 @@ def check_model(request: Json, s3: LocalS3, deployable: PackageOf) -> Json:
         _check_given(container)
     _check_environments(given)
     for container in containers_of(request, deployable):
+        if "Image" not in container:
+            raise ValidationException("A container image must be specified, by the container or by its model package.")
         check_model_data(container, s3)
     content = {name: value for name, value in request.items() if name != "Tags"}
     content.setdefault("EnableNetworkIsolation", False)
@@ -112,8 +114,6 @@ def _unpacked(container: Json, package_of: PackageOf) -> Iterable[Json]:
 
 def _check_given(container: Json) -> None:
     if "ModelPackageName" not in container:
-        if "Image" not in container:
-            raise ValidationException("Container image must be specified when no model package is given.")
         if "InferenceSpecificationName" in container:
             raise ValidationException("InferenceSpecificationName can only be specified with ModelPackageName.")
         return
