@@ -125,6 +125,23 @@ def test_it_may_be_listed_where_it_is_found_already(project: pytest.Pytester) ->
     project.runpytest_subprocess("-p", PLUGIN, "-q").assert_outcomes(passed=1)
 
 
+def test_pytest_finds_it_by_itself_where_the_project_is_installed(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What an installer leaves of the entry points, made from those that are declared.
+    metadata = project.mkdir("site") / "local_aws_plugin-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: local-aws-plugin\nVersion: 1\n")
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["pytest11"]
+    lines = [f"{name} = {target}" for name, target in declared.items()]
+    (metadata / "entry_points.txt").write_text("\n".join(["[pytest11]", *lines, ""]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(metadata.parent), os.environ["PYTHONPATH"]]))
+    project.makepyfile("def test_seed(local_aws_settings): assert local_aws_settings.seed == 42")
+    project.runpytest_subprocess("-q").assert_outcomes(passed=1)
+    project.makeconftest(f"pytest_plugins = ['{PLUGIN}']\n{CONFTEST}")
+    project.runpytest_subprocess("-q").assert_outcomes(passed=1)
+
+
 def test_our_own_tests_use_it(local_aws: LocalAWS) -> None:
     assert local_aws.settings.seed == 7
 
