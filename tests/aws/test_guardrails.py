@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from scipy import stats
 
 from shadow_provider.local import LocalAWS, LocalSettings
 from shadow_provider.local.faults import EndpointFault, VariantFault
 from shadow_provider.local.serving.endpoint import IN_PROGRESS
 from tests.aws.conftest import CHANGING, NUMBERED, Cloud, cloud_of, poll, traffic
+from tests.aws.updates import Update, alarm, further, share_is
+from tests.deployment_policies import blue_green, instances, percent, rolling
 
 CLOCK = 300
 BAKE = 450  # AWS seconds: 1.5 s here
@@ -48,93 +49,13 @@ def status(guarded_aws: LocalAWS) -> Callable[[str], Any]:
     return lambda name: next(item for item in guarded_aws.status()["endpoints"] if item["name"] == name)
 
 
-def size(value: int, kind: str = "CAPACITY_PERCENT") -> dict[str, Any]:
-    return {"Type": kind, "Value": value}
-
-
-def blue_green(kind: str, wait: int = 0, termination: int = 0, **more: Any) -> dict[str, Any]:
-    sizes: dict[str, Any] = {name: more.pop(name) for name in ("CanarySize", "LinearStepSize") if name in more}
-    routing = {"Type": kind, "WaitIntervalInSeconds": wait, **sizes}
-    policy = {"TrafficRoutingConfiguration": routing, "TerminationWaitInSeconds": termination, **more}
-    return {"BlueGreenUpdatePolicy": policy}
-
-
-def rolling(batch: int, wait: int, **more: Any) -> dict[str, Any]:
-    policy = {"MaximumBatchSize": size(batch, "INSTANCE_COUNT"), "WaitIntervalInSeconds": wait, **more}
-    return {"RollingUpdatePolicy": policy}
-
-
-CANARY = blue_green("CANARY", BAKE, BAKE, CanarySize=size(25))
-LINEAR = blue_green("LINEAR", BAKE, LinearStepSize=size(1, "INSTANCE_COUNT"))
-
-
-class Update:
-    """An endpoint with variant v of `count` instances of model 0 that is being updated to model 1."""
-
-    def __init__(self, cloud: Cloud, models: list[str], count: int = 2) -> None:
-        self.cloud = cloud
-        self.old, self.new = (
-            cloud.config([cloud.variant("v", model, InitialInstanceCount=count)]) for model in models[:2]
-        )
-        self.name = cloud.endpoint(self.old)
-
-    def begin(self, policy: dict[str, Any] | None = None, **others: Any) -> None:
-        if policy is not None:
-            others["DeploymentConfig"] = policy
-        self.cloud.sagemaker.update_endpoint(EndpointName=self.name, EndpointConfigName=self.new, **others)
-
-    def stage(self) -> tuple[str, str]:
-        """VariantStatus of the new variant."""
-        pending = self.cloud.describe(self.name).get("PendingDeploymentSummary")
-        if pending is None:
-            return "", ""
-        (found,) = pending["ProductionVariants"][0]["VariantStatus"]
-        return found["Status"], found["StatusMessage"]
-
-    def baking(self, said: str) -> str:
-        return str(poll(lambda: (stage := self.stage())[0] == "Baking" and said in stage[1] and stage[1]))
-
-    def ends_with(self, config: str, status: str = "InService") -> Any:
-        described = self.cloud.settled(self.name)
-        assert (described["EndpointStatus"], described["EndpointConfigName"]) == (status, config)
-        assert "PendingDeploymentSummary" not in described
-        return described
+CANARY = blue_green("CANARY", BAKE, BAKE, CanarySize=percent(25))
+LINEAR = blue_green("LINEAR", BAKE, LinearStepSize=instances(1))
 
 
 @pytest.fixture
 def update(cloud: Cloud, models: list[str]) -> Callable[..., Update]:
     return lambda count=2: Update(cloud, models, count)
-
-
-def alarm(cloud: Cloud, name: str, state: str = "OK") -> dict[str, Any]:
-    """An alarm on nothing that keeps the state it is set to."""
-    cloud.cloudwatch.put_metric_alarm(
-        AlarmName=name,
-        Namespace="Own",
-        MetricName=name,
-        Statistic="Sum",
-        Period=10,
-        EvaluationPeriods=1,
-        Threshold=0,
-        ComparisonOperator="GreaterThanThreshold",
-        TreatMissingData="ignore",
-    )
-    cloud.cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="a test")
-    return {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": name}]}}
-
-
-def further(seen: list[Any], count: int) -> list[Any]:
-    """The next answers that callers get; the first are of calls that were under way."""
-    begun = len(seen) + 3
-    poll(lambda: len(seen) >= begun + count)
-    return seen[begun : begun + count]
-
-
-def share_is(seen: list[Any], share: float) -> None:
-    """The share of answers of the new model is what chance allows."""
-    low, high = stats.binom.interval(1 - 1e-6, len(seen), share)
-    assert len(seen) > 50
-    assert low <= seen.count(b"1") <= high
 
 
 def test_all_at_once_bakes_before_the_old_fleet_goes(update: Any, cloud: Cloud, status: Any) -> None:
@@ -204,7 +125,7 @@ def test_rolling_replaces_batch_by_batch(update: Any, cloud: Cloud, status: Any)
     change = update(4)
     counts = []
     with traffic(cloud, change.name) as seen:
-        change.begin(rolling(1, BAKE))
+        change.begin(rolling(instances(1), BAKE))
         for done in (1, 2, 3):
             change.baking(f"batch capacity of {done} instance(s)")
             described = cloud.describe(change.name)
@@ -221,7 +142,7 @@ def test_rolling_replaces_batch_by_batch(update: Any, cloud: Cloud, status: Any)
     assert len(status(change.name)["variants"][0]["pids"]) == 4
 
 
-@pytest.mark.parametrize("policy", [CANARY, LINEAR, rolling(1, BAKE)], ids=["canary", "linear", "rolling"])
+@pytest.mark.parametrize("policy", [CANARY, LINEAR, rolling(instances(1), BAKE)], ids=["canary", "linear", "rolling"])
 def test_an_alarm_rolls_back(update: Any, cloud: Cloud, unique: Any, status: Any, policy: dict[str, Any]) -> None:
     change, name = update(3 if policy is LINEAR else 4), unique("alarm")
     count = len(status(change.name)["variants"][0]["pids"])
@@ -289,7 +210,7 @@ def test_a_rolling_rollback_that_fails_leaves_a_mixed_fleet(
 ) -> None:
     change, name = update(4), unique("alarm")
     with traffic(cloud, change.name) as seen:
-        change.begin({**rolling(2, BAKE), **alarm(cloud, name)})
+        change.begin({**rolling(instances(2), BAKE), **alarm(cloud, name)})
         change.baking("of 4 instance(s)")
         broken = faults.add(VariantFault(endpoint=change.name, variant="v", kind="fail_pings"))
         cloud.cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a test")
@@ -314,7 +235,9 @@ def test_a_rolling_rollback_that_fails_leaves_a_mixed_fleet(
 
 
 @pytest.mark.parametrize(
-    ("policy", "mixed"), [(rolling(2, 30), True), (CANARY, False), (None, False)], ids=["rolling", "canary", "none"]
+    ("policy", "mixed"),
+    [(rolling(instances(2), 30), True), (CANARY, False), (None, False)],
+    ids=["rolling", "canary", "none"],
 )
 def test_the_fault_of_a_failed_rollback(
     update: Any, cloud: Cloud, faults: Any, status: Any, policy: dict[str, Any] | None, mixed: bool
@@ -335,7 +258,7 @@ def test_the_fault_of_a_failed_rollback(
     cloud.delete(change.name)
 
 
-@pytest.mark.parametrize("policy", [CANARY, rolling(2, 30)], ids=["canary", "rolling"])
+@pytest.mark.parametrize("policy", [CANARY, rolling(instances(2), 30)], ids=["canary", "rolling"])
 @pytest.mark.parametrize("kind", ["rollback", "capacity", "out_of_service"])
 def test_faults_strike_in_every_strategy(
     update: Any, cloud: Cloud, faults: Any, policy: dict[str, Any], kind: Any
@@ -355,7 +278,7 @@ def test_faults_strike_in_every_strategy(
 def test_a_batch_that_does_not_come_up_rolls_back(update: Any, cloud: Cloud, faults: Any) -> None:
     change = update(4)
     with traffic(cloud, change.name) as seen:
-        change.begin(rolling(2, BAKE))
+        change.begin(rolling(instances(2), BAKE))
         change.baking("of 2 instance(s)")
         broken = faults.add(VariantFault(endpoint=change.name, kind="fail_pings"))
         poll(lambda: cloud.describe(change.name)["ProductionVariants"][0].get("VariantStatus"))
@@ -391,7 +314,7 @@ def test_several_variants_have_canaries_of_their_own(cloud: Cloud, models: list[
         return cloud.config([cloud.variant(name, models[n], InitialInstanceCount=2) for name, n in names])
 
     name, new = cloud.endpoint(config(0, 2)), config(1, 1)
-    policy = blue_green("CANARY", 1500, CanarySize=size(50))
+    policy = blue_green("CANARY", 1500, CanarySize=percent(50))
     cloud.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=new, DeploymentConfig=policy)
 
     def stages() -> set[str]:
@@ -407,7 +330,9 @@ def test_several_variants_have_canaries_of_their_own(cloud: Cloud, models: list[
         cloud.invoke(name, TargetVariant="c")
     cloud.settled(name)
     with pytest.raises(ClientError, match="multi-variant"):
-        cloud.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=new, DeploymentConfig=rolling(1, 0))
+        cloud.sagemaker.update_endpoint(
+            EndpointName=name, EndpointConfigName=new, DeploymentConfig=rolling(instances(1), 0)
+        )
 
 
 def test_the_last_deployment_config_can_be_used_again(update: Any, cloud: Cloud) -> None:
@@ -447,8 +372,8 @@ def test_a_policy_given_at_creation_is_kept_for_an_update(cloud: Cloud, models: 
 @pytest.mark.parametrize(
     ("policy", "said"),
     [
-        ({**blue_green("ALL_AT_ONCE"), **rolling(1, 0)}, "Only one of"),
-        (rolling(3, 0), "MaximumBatchSize must be between 5% and 50%"),
+        ({**blue_green("ALL_AT_ONCE"), **rolling(instances(1), 0)}, "Only one of"),
+        (rolling(instances(3), 0), "MaximumBatchSize must be between 5% and 50%"),
         (blue_green("ALL_AT_ONCE", termination=600, MaximumExecutionTimeoutInSeconds=600), "total waiting time"),
         ({"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "nowhere"}]}}, "alarm.* nowhere"),
         (blue_green("ALL_AT_ONCE", wait=3601), "less than or equal to 3600"),

@@ -148,7 +148,7 @@ class EndpointFault(_Fault):
     endpoint: str = "*"
     kind: Literal["rollback", "rollback_failed", "capacity", "out_of_service", "system_update"]
     reason: str | None = Field(default=None, min_length=1, max_length=1024)
-    seconds: float | None = Field(default=None, gt=0)
+    seconds: float | None = Field(default=None, gt=0, le=LONGEST)
 
     @property
     def limit(self) -> int | None:

@@ -62,7 +62,7 @@ class CapacityChange:
         try:
             await self._grow()
         except Exception as error:
-            endpoint.status = EndpointStatus.ROLLING_BACK
+            self._roll_back()
             await self._undo()
             endpoint.settle(EndpointStatus.IN_SERVICE, self._reason(error))
             logger.warning("%s keeps its capacity: %s", endpoint.name, endpoint.failure_reason)
@@ -79,7 +79,10 @@ class CapacityChange:
             await asyncio.sleep(settings.real(settings.provisioning_seconds))
             raise DeploymentError(self._fault.failure_reason or "")
         if any(counts.values()):
-            await self._live.launch(counts)
+            await self._live.launch(counts, self._roll_back)
+
+    def _roll_back(self) -> None:
+        self._endpoint.status = EndpointStatus.ROLLING_BACK
 
     async def _undo(self) -> None:
         for variant in self._changed:

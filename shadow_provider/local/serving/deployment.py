@@ -140,8 +140,12 @@ class Deployment:
         """The variant of a name, shadow or production."""
         return next((variant for variant in self.variants if variant.name == name), None)
 
-    async def launch(self, counts: Mapping[str, int]) -> None:
+    async def launch(self, counts: Mapping[str, int], on_failure: Callable[[], None] = lambda: None) -> None:
         """Starts so many further instances of each variant; on failure none of these is left.
+
+        Args:
+            counts: How many, by variant.
+            on_failure: Called when one has failed, before those that came up are retired.
 
         Raises:
             DeploymentError: With AWS's words.
@@ -152,6 +156,7 @@ class Deployment:
         before = {variant.name: list(variant.fleet.instances) for variant in growing}
 
         async def undo() -> None:
+            on_failure()
             for variant in growing:
                 new = [instance for instance in variant.fleet.instances if instance not in before[variant.name]]
                 await variant.fleet.retire(new, self._patience)
@@ -272,7 +277,7 @@ class Deployment:
         try:
             if not directory.exists():
                 await asyncio.to_thread(model_data.fetch, self._machinery.s3, source, directory)
-            await variant.fleet.launch(count, self._patience)
+            await variant.fleet.launch(count)
         except model_data.ModelDataError as error:
             raise DeploymentError(str(error)) from error
         except UnhealthyError as error:

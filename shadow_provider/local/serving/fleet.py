@@ -243,19 +243,19 @@ class Fleet:
         """Processes that answer."""
         return sum(instance.healthy for instance in self.instances)
 
-    async def launch(self, count: int, seconds: float) -> None:
-        """Starts `count` further processes at once; if one fails all of these are retired.
-
-        Args:
-            count: How many.
-            seconds: What `retire` then gives the requests under way.
+    async def launch(self, count: int) -> None:
+        """Starts `count` further processes at once; if one fails, those that did come up stay in service.
 
         Raises:
             UnhealthyError: One of them did not become healthy.
         """
         new = [Instance(self._spec, next(self._numbers)) for _ in range(count)]
         self._others += new
-        await start_all([self._bring_up(instance) for instance in new], lambda: self.retire(new, seconds))
+
+        async def forget() -> None:  # who does not come up has stopped
+            self._others = [instance for instance in self._others if instance not in new]
+
+        await start_all([self._bring_up(instance) for instance in new], forget)
 
     async def retire(self, leaving: Sequence[Instance], seconds: float) -> None:
         """Takes processes out of service: no further requests, then `seconds` for those under way, then they stop."""
