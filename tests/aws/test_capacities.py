@@ -239,21 +239,3 @@ def test_data_capture_cannot_be_excluded_from_what_is_retained(cloud: Cloud, pla
 @pytest.fixture(scope="module")
 def plain(cloud: Cloud, model: str) -> str:
     return cloud.endpoint(cloud.config([cloud.variant("v", model)]))
-
-
-def test_quotas_count_what_is_added(unique: Callable[[str], str]) -> None:
-    with LocalAWS(LocalSettings(quotas={"ml.m5.xlarge for endpoint usage": 3})) as running:
-        cloud = cloud_of(running, unique)
-        config = cloud.config([cloud.variant("v", cloud.model(), InitialInstanceCount=2)])
-        name = cloud.endpoint(config)
-        with pytest.raises(ClientError, match="request delta of 2 Instances") as caught:
-            change(cloud, name, {"DesiredInstanceCount": 4})
-        assert caught.value.response["Error"]["Code"] == "ResourceLimitExceeded"
-        # A second fleet beside the first does not fit, one more instance at a time does.
-        named = {"EndpointName": name, "EndpointConfigName": config}
-        with pytest.raises(ClientError, match="request delta of 2 Instances"):
-            cloud.sagemaker.update_endpoint(**named)
-        batch = {"Type": "INSTANCE_COUNT", "Value": 1}
-        policy = {"RollingUpdatePolicy": {"MaximumBatchSize": batch, "WaitIntervalInSeconds": 0}}
-        cloud.sagemaker.update_endpoint(**named, DeploymentConfig=policy)
-        assert cloud.settled(name)["EndpointStatus"] == "InService"

@@ -51,6 +51,9 @@ def status(guarded_aws: LocalAWS) -> Callable[[str], Any]:
 
 CANARY = blue_green("CANARY", BAKE, BAKE, CanarySize=percent(25))
 LINEAR = blue_green("LINEAR", BAKE, LinearStepSize=instances(1))
+# For what does not wait for their end.
+LONG_CANARY = blue_green("CANARY", 3600, CanarySize=percent(25))
+LONG_LINEAR = blue_green("LINEAR", 3600, LinearStepSize=instances(1))
 
 
 @pytest.fixture
@@ -81,8 +84,9 @@ def test_a_canary_gets_its_share_and_then_all(update: Any, cloud: Cloud) -> None
     change = update(4)
     with traffic(cloud, change.name) as seen:
         change.begin(CANARY)
-        change.baking("Baking for 450 seconds (WaitIntervalInSeconds) with traffic enabled on canary capacity of 1 ")
-        during = further(seen, 200)
+        said = "Baking for 450 seconds (WaitIntervalInSeconds) with traffic enabled on canary capacity of 1 "
+        change.baking(said)
+        during = change.answers_while(said, seen)
         change.baking("TerminationWaitInSeconds")
         moved = len(seen)
         change.ends_with(change.new)
@@ -98,7 +102,7 @@ def test_a_canary_is_that_many_instances(update: Any, cloud: Cloud, models: list
     change.begin(CANARY)
     change.baking("WaitIntervalInSeconds")
     with traffic(cloud, change.name) as seen:
-        during = further(seen, 100)
+        during = change.answers_while("WaitIntervalInSeconds", seen)
         change.baking("TerminationWaitInSeconds")
         after = further(seen, 100)
     assert len(set(during)) == 2  # model 0, and one process of four
@@ -112,9 +116,10 @@ def test_linear_steps(update: Any, cloud: Cloud) -> None:
     with traffic(cloud, change.name) as seen:
         # A third is 33 %: one instance at a time.
         change.begin(LINEAR)
-        for instances in (1, 2):
-            change.baking(f"linear capacity of {instances} instance(s)")
-            shares.append(further(seen, 150))
+        for number in (1, 2):
+            said = f"linear capacity of {number} instance(s)"
+            change.baking(said)
+            shares.append(change.answers_while(said, seen))
         change.ends_with(change.new)
     for number, answers in enumerate(shares, 1):
         share_is(answers, number / 3)
@@ -134,7 +139,7 @@ def test_rolling_replaces_batch_by_batch(update: Any, cloud: Cloud, status: Any)
             counts.append((old["CurrentInstanceCount"], pending["CurrentInstanceCount"]))
             assert (old["DesiredInstanceCount"], pending["DesiredInstanceCount"]) == (4, 4)
             if done == 2:
-                during = further(seen, 150)
+                during = change.answers_while("capacity of 2 instance(s)", seen)
         change.ends_with(change.new)
     assert counts == [(4, 1), (3, 2), (2, 3)]
     share_is(during, 0.5)
@@ -142,9 +147,11 @@ def test_rolling_replaces_batch_by_batch(update: Any, cloud: Cloud, status: Any)
     assert len(status(change.name)["variants"][0]["pids"]) == 4
 
 
-@pytest.mark.parametrize("policy", [CANARY, LINEAR, rolling(instances(1), BAKE)], ids=["canary", "linear", "rolling"])
+@pytest.mark.parametrize(
+    "policy", [LONG_CANARY, LONG_LINEAR, rolling(instances(1), 900)], ids=["canary", "linear", "rolling"]
+)
 def test_an_alarm_rolls_back(update: Any, cloud: Cloud, unique: Any, status: Any, policy: dict[str, Any]) -> None:
-    change, name = update(3 if policy is LINEAR else 4), unique("alarm")
+    change, name = update(3 if policy is LONG_LINEAR else 4), unique("alarm")
     count = len(status(change.name)["variants"][0]["pids"])
     with traffic(cloud, change.name) as seen:
         change.begin({**policy, **alarm(cloud, name)})
@@ -210,7 +217,7 @@ def test_a_rolling_rollback_that_fails_leaves_a_mixed_fleet(
 ) -> None:
     change, name = update(4), unique("alarm")
     with traffic(cloud, change.name) as seen:
-        change.begin({**rolling(instances(2), BAKE), **alarm(cloud, name)})
+        change.begin({**rolling(instances(2), 900), **alarm(cloud, name)})
         change.baking("of 4 instance(s)")
         broken = faults.add(VariantFault(endpoint=change.name, variant="v", kind="fail_pings"))
         cloud.cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a test")
@@ -278,7 +285,7 @@ def test_faults_strike_in_every_strategy(
 def test_a_batch_that_does_not_come_up_rolls_back(update: Any, cloud: Cloud, faults: Any) -> None:
     change = update(4)
     with traffic(cloud, change.name) as seen:
-        change.begin(rolling(instances(2), BAKE))
+        change.begin(rolling(instances(2), 900))
         change.baking("of 2 instance(s)")
         broken = faults.add(VariantFault(endpoint=change.name, kind="fail_pings"))
         poll(lambda: cloud.describe(change.name)["ProductionVariants"][0].get("VariantStatus"))
@@ -322,7 +329,7 @@ def test_several_variants_have_canaries_of_their_own(cloud: Cloud, models: list[
         return {variant["VariantStatus"][0]["Status"] for variant in pending}
 
     poll(lambda: stages() == {"Baking"})
-    seen = {variant: [cloud.invoke(name, TargetVariant=variant)["Body"].read() for _ in range(100)] for variant in "ab"}
+    seen = {variant: [cloud.invoke(name, TargetVariant=variant)["Body"].read() for _ in range(60)] for variant in "ab"}
     assert {variant: set(answers) for variant, answers in seen.items()} == {"a": {b"0", b"1"}, "b": {b"2", b"1"}}
     for answers in seen.values():
         share_is(answers, 0.5)
@@ -391,7 +398,7 @@ def test_a_system_update_refuses_changes_and_keeps_serving(update: Any, cloud: C
     change = update()
     before = faults.add(EndpointFault(endpoint="later-*", kind="system_update", seconds=600))
     with traffic(cloud, change.name) as seen:
-        fault = faults.add(EndpointFault(endpoint=change.name, kind="system_update", seconds=600))
+        fault = faults.add(EndpointFault(endpoint=change.name, kind="system_update", seconds=900))
         assert cloud.describe(change.name)["EndpointStatus"] == "SystemUpdating"
         weights = [{"VariantName": "v", "DesiredWeight": 1}]
         for call, others in (

@@ -35,6 +35,16 @@ class Update:
     def baking(self, said: str) -> str:
         return str(poll(lambda: (stage := self.stage())[0] == "Baking" and said in stage[1] and stage[1]))
 
+    def answers_while(self, said: str, seen: list[Any], count: int = 200) -> list[Any]:
+        """What callers get while the new variant's stage is one, at most `count` answers."""
+        begun = confirmed = len(seen) + 3
+        while confirmed < begun + count:
+            so_far = len(seen)
+            if said not in self.stage()[1]:
+                break
+            confirmed = max(begun, so_far)
+        return seen[begun:confirmed]
+
     def ends_with(self, config: str, status: str = "InService") -> Any:
         described = self.cloud.settled(self.name)
         assert (described["EndpointStatus"], described["EndpointConfigName"]) == (status, config)
