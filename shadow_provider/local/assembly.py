@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -70,6 +71,7 @@ class Assembly:
     async def reset(self) -> None:
         """Stops all deployments and forgets everything: resources, S3's content, metrics, alarms, faults, calls."""
         board, endpoints = self._board, self._endpoints
+        self._work.cancel()
         self._assemble()
         board.clear()
         await endpoints.close()
@@ -78,12 +80,15 @@ class Assembly:
 
     async def close(self) -> None:
         """Stops every model process."""
+        self._work.cancel()
         await self._endpoints.close()
 
     def _assemble(self) -> None:
-        settings, store = self._settings, MetricStore()
+        settings = self._settings
+        store = MetricStore(lag=settings.real(settings.metric_lag_seconds))
         self._board = FaultBoard(settings.seed)
         cloudwatch = CloudWatch(store, settings)
+        self._work = asyncio.create_task(cloudwatch.run())
         alarm_state = cloudwatch.alarms.alarm_state
         self._endpoints = Endpoints(
             Machinery(

@@ -70,7 +70,12 @@ class LocalSettings(BaseModel):
             configuration, in AWS seconds. AWS: reads may be eventually consistent.
         mirror_queue_size: Copies on their way to one shadow variant before further ones are dropped (and counted).
         shadow_nice: Niceness of shadow processes, so that mirroring does not cost the caller CPU time on this machine.
-        metric_resolution: Timestamps of endpoint metrics are rounded down to this. AWS: 60 s.
+        metric_resolution: Timestamps of endpoint metrics are rounded down to this, in AWS seconds. AWS: 60 s, or what
+            MetricPublishFrequencyInSeconds says.
+        metric_lag_seconds: How long after the end of its period a value of any metric can be seen, by readers and by
+            alarms, in AWS seconds; with 0 it can be seen at once. AWS: probably 1 to 3 minutes.
+        idle_metrics: Whether a period without an invocation has no datapoint of the metrics that count something
+            ("none") or zeros ("zero"). AWS's behaviour is unknown.
         quotas: Service quotas by AWS's names: "ml.m5.xlarge for endpoint usage", "Number of instances across active
             endpoints", "Maximum number of instances per endpoint". What is not named is unlimited: AWS's own defaults
             (0 to 4 instances) would stop most tests.
@@ -113,6 +118,8 @@ class LocalSettings(BaseModel):
     mirror_queue_size: int = Field(default=256, ge=1)
     shadow_nice: int = Field(default=15, ge=0, le=19)
     metric_resolution: int = Field(default=60, ge=1)
+    metric_lag_seconds: float = Field(default=0.0, ge=0)
+    idle_metrics: Literal["none", "zero"] = "none"
     quotas: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     model_package_approval: Literal["required", "not_required"] = "required"
     autoscaling_on_delete: Literal["deregister", "refuse"] = "deregister"

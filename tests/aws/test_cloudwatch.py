@@ -132,12 +132,67 @@ def test_get_metric_statistics(cloud: Any, metric: dict[str, Any]) -> None:
         ({}, "MissingParameter"),
         ({"Statistics": ["Sum"], "StartTime": end - dt.timedelta(days=3), "Period": 60}, "InvalidParameterCombination"),
         ({"Statistics": ["Sum"], "Period": 61}, "InvalidParameterValue"),
-        ({"Statistics": ["Sum"], "StartTime": end - dt.timedelta(days=20), "Period": 60}, "InvalidParameterValue"),
         ({"ExtendedStatistics": ["tm90"]}, "InvalidParameterValue"),
     ):
         with pytest.raises(ClientError) as caught:
             statistics(**{**call, **wrong})
         assert caught.value.response["Error"]["Code"] == code
+    call |= {"Statistics": ["Sum"], "Period": 60}
+    assert statistics(**{**call, "StartTime": end - dt.timedelta(days=1)})["Datapoints"]
+    with pytest.raises(ClientError) as caught:
+        statistics(**{**call, "StartTime": end - dt.timedelta(days=1, minutes=1)})
+    assert caught.value.response["Error"]["Message"] == (
+        "You have requested up to 1,441 datapoints, which exceeds the limit of 1,440. You may reduce the datapoints "
+        "requested by increasing Period, or decreasing the time range."
+    )
+
+
+def test_each_unit_has_datapoints_of_its_own(cloud: Any, metric: dict[str, Any]) -> None:
+    at = this_minute()
+    for unit, value in (("Seconds", 1.0), ("Count", 2.0)):
+        put(cloud, metric, at, unit, Value=value)
+    call = {**metric, "StartTime": at, "EndTime": at + MINUTE, "Period": 60, "Statistics": ["Sum"]}
+    points = cloud.cloudwatch.get_metric_statistics(**call)["Datapoints"]
+    assert {point["Unit"]: point["Sum"] for point in points} == {"Seconds": 1.0, "Count": 2.0}
+    (result,) = cloud.cloudwatch.get_metric_data(
+        MetricDataQueries=[query("Sum", metric)], StartTime=at, EndTime=at + MINUTE
+    )["MetricDataResults"]
+    assert result["Values"] == [3.0]
+
+
+@pytest.mark.parametrize(
+    ("datum", "said"),
+    [
+        ({"Value": 1.0, "Values": [1.0]}, "Exactly one of"),
+        ({}, "Exactly one of"),
+        ({"Values": [1.0] * 151}, "at most 150"),
+        ({"Values": [1.0], "Counts": [1.0, 2.0]}, "must match"),
+        ({"Values": [1.0], "Counts": [0.0]}, "above 0"),
+        ({"Value": 1.0, "StorageResolution": 30}, "must be 1 or 60"),
+        ({"StatisticValues": {"SampleCount": 0, "Sum": 0, "Minimum": 0, "Maximum": 0}}, "SampleCount above 0"),
+        ({"Value": 1.0, "Timestamp": this_minute() + 125 * MINUTE}, "two hours in the future"),
+        ({"Value": 1.0, "Dimensions": [{"Name": "a", "Value": "b"}] * 2}, "must be different"),
+        (
+            {"Value": 1.0, "Dimensions": [{"Name": f"d{n}", "Value": "b"} for n in range(31)]},
+            "less than or equal to 30",
+        ),
+        ({"Value": 2.0**361}, "is invalid"),
+    ],
+)
+def test_what_cannot_be_put_is_refused(cloud: Any, unique: Any, datum: dict[str, Any], said: str) -> None:
+    namespace = unique("Refused")
+    good = {"MetricName": "m", "Value": 1.0}
+    with pytest.raises(ClientError, match=said):
+        cloud.cloudwatch.put_metric_data(Namespace=namespace, MetricData=[good, {"MetricName": "m", **datum}])
+    assert cloud.cloudwatch.list_metrics(Namespace=namespace)["Metrics"] == []
+
+
+def test_a_put_has_at_most_a_thousand_metrics(cloud: Any, unique: Any) -> None:
+    namespace = unique("Thousand")
+    data = [{"MetricName": f"m{n}", "Value": 1.0} for n in range(1001)]
+    with pytest.raises(ClientError, match="size greater than 1000"):
+        cloud.cloudwatch.put_metric_data(Namespace=namespace, MetricData=data)
+    cloud.cloudwatch.put_metric_data(Namespace=namespace, MetricData=data[:1000])
 
 
 @pytest.mark.parametrize(
@@ -183,31 +238,6 @@ def test_many_datapoints_come_in_pages(cloud: Any, metric: dict[str, Any]) -> No
             found[result["Id"]] += result["Values"]
     assert sizes == [4, 4, 4, 2]
     assert found == {"a": [1, 2, 3, 4, 5, 6, 7], "b": [1, 2, 3, 4, 5, 6, 7]}
-
-
-@pytest.mark.parametrize(
-    ("days", "period", "accepted"),
-    [
-        (0, 1, True),
-        (0, 7, False),
-        (14, 60, True),
-        (16, 60, False),
-        (16, 300, True),
-        (62, 300, True),
-        (64, 300, False),
-        (64, 3600, True),
-    ],
-)
-def test_old_data_is_kept_in_long_periods_only(
-    cloud: Any, metric: dict[str, Any], days: int, period: int, accepted: bool
-) -> None:
-    start = this_minute() - dt.timedelta(days=days, minutes=5)
-    ask = {"MetricDataQueries": [query("Sum", metric, period)], "StartTime": start, "EndTime": start + 60 * MINUTE}
-    if accepted:
-        assert cloud.cloudwatch.get_metric_data(**ask)["MetricDataResults"][0]["StatusCode"] == "Complete"
-        return
-    with pytest.raises(ClientError, match="multiple of"):
-        cloud.cloudwatch.get_metric_data(**ask)
 
 
 def test_list_metrics(cloud: Any, metric: dict[str, Any]) -> None:

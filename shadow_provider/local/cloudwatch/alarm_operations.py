@@ -9,7 +9,8 @@ from typing import Any
 from shadow_provider.local.cloudwatch.alarm_verdict import OPERATORS, TREATMENTS, Rule
 from shadow_provider.local.cloudwatch.alarms import Alarm, Alarms, HistoryItem
 from shadow_provider.local.cloudwatch.paging import page
-from shadow_provider.local.cloudwatch.reading import DAY, Queries, checked
+from shadow_provider.local.cloudwatch.periods import DAY
+from shadow_provider.local.cloudwatch.reading import Queries, checked
 from shadow_provider.local.cloudwatch.statistics import is_statistic
 from shadow_provider.local.errors import AwsError
 

@@ -10,11 +10,14 @@ from typing import Any
 from shadow_provider.local.cloudwatch.alarm_verdict import EXTRA_PERIODS, Rule, Verdict, judge
 from shadow_provider.local.cloudwatch.math_values import MathError, TimeSeries
 from shadow_provider.local.cloudwatch.metric_store import MetricStore
+from shadow_provider.local.cloudwatch.periods import period_start
 from shadow_provider.local.cloudwatch.reading import MetricReader, Queries, expression_error
 from shadow_provider.local.errors import AwsError
 
-# Between two evaluations of an alarm, seconds. AWS: a minute, or 10 s for periods shorter than a minute.
-EVALUATION_INTERVAL = 1.0
+# AWS evaluates an alarm every minute, or every 10 s if its periods are shorter than a minute. Here that is done every
+# second, so that nobody waits a minute for a state, or as often as AWS does it where a fast clock makes that oftener.
+_STEP, _SHORT_STEP = 60, 10
+_INTERVAL = 1.0
 _HISTORY_LIMIT = 1000
 
 
@@ -67,17 +70,17 @@ class Alarm:
 
 
 class Alarms:
-    """All alarms. They are evaluated when someone looks: before each read, those that are due.
+    """All alarms. They are evaluated before each read, those that are due; `evaluated` called regularly does the rest.
 
     Args:
         store: Where the values are, and the time of day.
-        interval: Seconds between two evaluations of an alarm.
+        clock: AWS seconds in a real one: an alarm's periods and its evaluations are that much shorter.
     """
 
-    def __init__(self, store: MetricStore, interval: float = EVALUATION_INTERVAL) -> None:
+    def __init__(self, store: MetricStore, clock: float = 1.0) -> None:
         self._store = store
         self._reader = MetricReader(store)
-        self._interval = interval
+        self._clock = clock
         self._alarms: dict[str, Alarm] = {}
         self._deleted: list[HistoryItem] = []
 
@@ -106,8 +109,8 @@ class Alarms:
             AwsError: ValidationError, if what it watches is no single time series.
         """
         now = self._store.now()
-        self._watched(queries, now - period, now)
-        due = now + self._interval
+        self._watched(queries, now - period / self._clock, now)
+        due = now + self._interval(period)
         alarm = self._alarms.get(config["AlarmName"])
         if alarm is None:
             alarm = Alarm(config, rule, queries, period, now, due, updated=now, transitioned=now)
@@ -143,12 +146,23 @@ class Alarms:
         if now >= alarm.due:
             self._evaluate(alarm, now)
         self._change(alarm, Verdict(state, reason), reason_data, now)
-        alarm.due = now + self._interval
+        alarm.due = now + self._interval(alarm.period)
 
     def history(self) -> list[HistoryItem]:
         """What happened to all alarms, deleted ones included, oldest first."""
         found = [item for alarm in self.evaluated() for item in alarm.history]
         return sorted([*self._deleted, *found], key=lambda item: item.at)
+
+    @property
+    def interval(self) -> float:
+        """After how many real seconds, at the latest, the first of the alarms is due again."""
+        return min((self._interval(alarm.period) for alarm in self._alarms.values()), default=_INTERVAL)
+
+    def _step(self, period: int) -> float:
+        return (_STEP if period >= _STEP else _SHORT_STEP) / self._clock
+
+    def _interval(self, period: int) -> float:
+        return min(_INTERVAL, self._step(period))
 
     def _known(self, name: str) -> Alarm:
         alarm = self._alarms.get(name)
@@ -157,7 +171,7 @@ class Alarms:
         return alarm
 
     def _evaluate(self, alarm: Alarm, now: float) -> None:
-        alarm.due = now + self._interval
+        alarm.due = now + self._interval(alarm.period)
         series = self._series(alarm, now)
         datapoints = [(at, series.points.get(at)) for at in series.periods()]
         verdict = judge(alarm.rule, datapoints)
@@ -165,15 +179,17 @@ class Alarms:
             self._change(alarm, verdict, _reason_data(alarm, series, now), now)
 
     def _series(self, alarm: Alarm, now: float) -> TimeSeries:
-        """The values of the evaluation range, which ends with the last full minute and moves on minute by minute."""
-        step = 60 if alarm.period >= 60 else 10
-        end = now - now % step
-        start = end - (alarm.rule.periods + EXTRA_PERIODS) * alarm.period
+        """The values of the evaluation range, which moves on minute by minute.
+
+        It ends with the last full minute whose values can be seen.
+        """
+        end = period_start(now - self._store.lag, self._step(alarm.period))
+        start = end - (alarm.rule.periods + EXTRA_PERIODS) * alarm.period / self._clock
         return self._watched(alarm.queries, start, end)
 
     def _watched(self, queries: Queries, start: float, end: float) -> TimeSeries:
         name = queries.returned[0]["Id"]
-        value = self._reader.exactly(queries, start, end)[name]
+        value = self._reader.exactly(queries, start, end, self._clock)[name]
         if not isinstance(value, TimeSeries):
             raise expression_error(name, MathError("An alarm needs a single time series"))
         return value

@@ -138,10 +138,10 @@ def _period(arguments: Sequence[Argument]) -> Value:
 
 
 def _rate(series: TimeSeries) -> TimeSeries:
-    """Change per second since the value before."""
+    """Change since the value before, per second of those in which periods are told."""
     return series.with_points(
         {
-            at: (series.points[at] - series.points[before]) / (at - before)
+            at: (series.points[at] - series.points[before]) / ((at - before) * series.clock)
             for before, at in pairwise(sorted(series.points))
         }
     )

@@ -7,6 +7,8 @@ import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from shadow_provider.local.cloudwatch.periods import TOLERANCE
+
 
 class MathError(Exception):
     """An expression that CloudWatch refuses; the text says why."""
@@ -20,8 +22,9 @@ class TimeSeries:
         points: The values.
         start: Start of the first period that was asked for, epoch seconds.
         end: End of what was asked for, exclusive, epoch seconds.
-        period: Seconds.
+        period: Seconds, as asked for.
         label: As shown with the result.
+        clock: How many of the period's seconds pass in a real one: 1, but in alarms under a fast clock.
     """
 
     points: dict[float, float]
@@ -29,11 +32,17 @@ class TimeSeries:
     end: float
     period: int
     label: str = ""
+    clock: float = 1.0
+
+    @property
+    def step(self) -> float:
+        """Real seconds from one period to the next."""
+        return self.period / self.clock
 
     def periods(self) -> Iterator[float]:
         """The starts of all periods, with or without a value."""
-        for number in range(math.ceil((self.end - self.start) / self.period)):
-            yield self.start + number * self.period
+        for number in range(math.ceil((self.end - self.start - TOLERANCE) / self.step)):
+            yield self.start + number * self.step
 
     def with_points(self, points: dict[float, float]) -> TimeSeries:
         """The same span with other values; what is no finite number becomes a missing value."""

@@ -1,7 +1,7 @@
 """CloudWatch's metric math: a parser of its expressions, without eval, and what they mean.
 
 The language is that of the CloudWatch user guide, "Using math expressions with CloudWatch metrics"; its functions stand
-in cloudwatch_math_functions.
+in math_functions.
 """
 
 from __future__ import annotations

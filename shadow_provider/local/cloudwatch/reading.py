@@ -12,15 +12,15 @@ from typing import Any
 from shadow_provider.local.cloudwatch import metric_math
 from shadow_provider.local.cloudwatch.math_values import MathError, TimeSeries, Value
 from shadow_provider.local.cloudwatch.metric_store import Dimensions, MetricStore
+from shadow_provider.local.cloudwatch.periods import HOUR, KEPT, MINUTE, grain_at, kept_for, period_start
+from shadow_provider.local.cloudwatch.series import Sample, Series, Slot
 from shadow_provider.local.cloudwatch.statistics import is_statistic, statistic
 from shadow_provider.local.errors import AwsError
 
 MAX_QUERIES = 500
 HIGH_RESOLUTION_PERIODS = (1, 5, 10, 20, 30)
-DAY = 86_400
-# How far ahead of time a value may be put, and how long CloudWatch keeps periods of an hour; seconds.
-TWO_HOURS_AHEAD = 2 * 3600
-RETENTION = 455 * DAY
+# How far ahead of time a value may be put, seconds.
+TWO_HOURS_AHEAD = 2 * HOUR
 _ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
 
 
@@ -123,15 +123,14 @@ class MetricReader:
         self._store = store
 
     def first_period(self, start: float, period: int, code: str) -> float:
-        """The start rounded as CloudWatch rounds it, after the period's own rules were checked."""
-        if period not in HIGH_RESOLUTION_PERIODS and (period < 60 or period % 60):
+        """The start rounded down as CloudWatch does it, after the period's own rules were checked.
+
+        AWS: to a minute; to five minutes or an hour where it is more than 15 or 63 days ago; to a shorter period if one
+        is asked for.
+        """
+        if period not in HIGH_RESOLUTION_PERIODS and (period < MINUTE or period % MINUTE):
             raise AwsError(code, "Period must be 1, 5, 10, 20, 30 or a multiple of 60.")
-        age = self._store.now() - start
-        # How long CloudWatch keeps periods of a minute and of five minutes.
-        grain = 60 if age <= 15 * DAY else 300 if age <= 63 * DAY else 3600
-        if grain > 60 and period % grain:
-            raise AwsError(code, f"The Period of data this old must be a multiple of {grain}.")
-        return start - start % min(grain, period)
+        return period_start(start, min(max(grain_at(self._store.now() - start), MINUTE), period))
 
     def requested(self, queries: Queries, start: float, end: float) -> dict[str, Value]:
         """The values of queries by Id, each metric's start rounded by the rules of its period.
@@ -139,17 +138,24 @@ class MetricReader:
         The span is cut to where values can be, lest FILL has to fill centuries.
         """
         now = self._store.now()
-        start, end = max(start, now - RETENTION), min(end, now + TWO_HOURS_AHEAD)
+        start, end = max(start, now - KEPT), min(end, now + TWO_HOURS_AHEAD)
         starts = {period: self.first_period(start, period, "ValidationError") for period in set(queries.periods)}
-        return self._values(queries, starts, end)
+        return self._values(queries, starts, end, 1.0)
 
-    def exactly(self, queries: Queries, start: float, end: float) -> dict[str, Value]:
-        """The values of queries by Id; all metrics' periods are counted from `start`, which an alarm chose."""
-        return self._values(queries, dict.fromkeys(queries.periods, start), end)
+    def exactly(self, queries: Queries, start: float, end: float, clock: float) -> dict[str, Value]:
+        """The values of queries by Id as an alarm wants them.
 
-    def _values(self, queries: Queries, starts: dict[int, float], end: float) -> dict[str, Value]:
+        Args:
+            queries: What is asked for; their periods are AWS seconds.
+            start: From where all metrics' periods are counted, epoch seconds.
+            end: Exclusive, epoch seconds.
+            clock: AWS seconds in a real one.
+        """
+        return self._values(queries, dict.fromkeys(queries.periods, start), end, clock)
+
+    def _values(self, queries: Queries, starts: dict[int, float], end: float, clock: float) -> dict[str, Value]:
         metrics = {
-            query["Id"]: self._metric(query, starts[query["MetricStat"]["Period"]], end)
+            query["Id"]: self._metric(query, starts[query["MetricStat"]["Period"]], end, clock)
             for query in queries.listed
             if "MetricStat" in query
         }
@@ -162,23 +168,45 @@ class MetricReader:
                     raise expression_error(name, error) from None
         return values
 
-    def _metric(self, query: dict[str, Any], first: float, end: float) -> TimeSeries:
+    def _metric(self, query: dict[str, Any], first: float, end: float, clock: float) -> TimeSeries:
+        """One metric; without a unit, what was put in any unit counts together."""
         wanted = query["MetricStat"]
         stat, period = wanted["Stat"], wanted["Period"]
-        rows = self.datapoints(wanted["Metric"], wanted.get("Unit"), first, end, period, [stat])
-        points = {at: row[stat] for at, row in rows.items() if row[stat] is not None and math.isfinite(row[stat])}
-        return TimeSeries(points, first, end, period, query.get("Label", wanted["Metric"]["MetricName"]))
+        units = self._found(wanted["Metric"], wanted.get("Unit"))
+        together = [series for listed in units.values() for series in listed]
+        points = {}
+        for at, sample in self._samples(together, first, end, period / clock, period).items():
+            value = statistic(sample, stat)
+            if value is not None and math.isfinite(value):
+                points[at] = value
+        return TimeSeries(points, first, end, period, query.get("Label", wanted["Metric"]["MetricName"]), clock)
 
     def datapoints(
         self, metric: dict[str, Any], unit: str | None, first: float, end: float, period: int, stats: Iterable[str]
-    ) -> dict[float, dict[str, Any]]:
-        """Rows by start of period, each with the statistics and the series' unit."""
-        rows: dict[float, dict[str, Any]] = {}
-        dimensions = dimensions_of(metric.get("Dimensions"))
-        for key, series in self._store.find(metric["Namespace"], metric["MetricName"], dimensions, unit):
-            for at, sample in series.between(first, end).buckets(first, period).items():
-                rows[at] = {"Unit": key.unit, **{stat: statistic(sample, stat) for stat in stats}}
-        return rows
+    ) -> list[tuple[float, str, dict[str, float | None]]]:
+        """Start of period, unit and statistics of each datapoint; a period has one for each unit."""
+        return [
+            (at, own, {stat: statistic(sample, stat) for stat in stats})
+            for own, series in self._found(metric, unit).items()
+            for at, sample in self._samples(series, first, end, period, period).items()
+        ]
+
+    def _found(self, metric: dict[str, Any], unit: str | None) -> dict[str, list[Series]]:
+        return self._store.find(
+            metric["Namespace"], metric["MetricName"], dimensions_of(metric.get("Dimensions")), unit
+        )
+
+    def _samples(
+        self, together: list[Series], first: float, end: float, step: float, period: int
+    ) -> dict[float, Sample]:
+        """What was put in each period of `step` real seconds, by the period's start."""
+        found: dict[int, list[Slot]] = {}
+        oldest = self._store.now() - kept_for(period)
+        for series in together:
+            for number, slot in series.slots(first, min(end, self._store.visible_until(series)), step):
+                if first + number * step >= oldest:
+                    found.setdefault(number, []).append(slot)
+        return {first + number * step: Sample(slots) for number, slots in found.items()}
 
 
 def dimensions_of(listed: list[dict[str, str]] | None) -> Dimensions:

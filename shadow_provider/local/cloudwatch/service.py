@@ -1,7 +1,9 @@
-"""CloudWatch's operations on metrics, on the metric store; those on alarms stand in cloudwatch_alarms."""
+"""CloudWatch's operations on metrics, on the metric store; those on alarms stand in alarm_operations."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import random
 from collections.abc import Callable
 from typing import Any
@@ -9,27 +11,25 @@ from typing import Any
 from shadow_provider.local.cloudwatch.alarm_operations import AlarmOperations
 from shadow_provider.local.cloudwatch.alarms import Alarms
 from shadow_provider.local.cloudwatch.math_values import MathError, TimeSeries, Value
-from shadow_provider.local.cloudwatch.metric_store import Dimensions, MetricStore, SeriesKey, StatisticSet
+from shadow_provider.local.cloudwatch.metric_store import Dimensions, MetricStore
 from shadow_provider.local.cloudwatch.paging import offset, page, token_for
-from shadow_provider.local.cloudwatch.reading import (
-    DAY,
-    TWO_HOURS_AHEAD,
-    MetricReader,
-    checked,
-    dimensions_of,
-    expression_error,
-)
+from shadow_provider.local.cloudwatch.periods import HOUR
+from shadow_provider.local.cloudwatch.put import TWO_WEEKS_BACK, put
+from shadow_provider.local.cloudwatch.reading import MetricReader, checked, expression_error
 from shadow_provider.local.cloudwatch.statistics import is_percentile
 from shadow_provider.local.errors import AwsError, ValidationException, unknown_operation
 from shadow_provider.local.settings import LocalSettings
 from shadow_provider.local.validation import service_model, validate
 
+logger = logging.getLogger(__name__)
+
 MAX_DATAPOINTS = 100_800
 MAX_STATISTICS_DATAPOINTS = 1440
 METRICS_PAGE = 500
-_TWO_WEEKS_BACK = 14 * DAY
-# Values beyond this are refused, as are NaN and the infinities (documentation of MetricDatum).
-_LARGEST = 2.0**360
+_RECENTLY = 3 * HOUR
+_ROLL_UP_INTERVAL = 600.0
+# However fast the clock, alarms leave the server time for its requests.
+_SHORTEST_PAUSE = 0.02
 
 
 class CloudWatch:
@@ -40,13 +40,14 @@ class CloudWatch:
 
     Args:
         store: Where the values are, and the time of day.
-        settings: Region and account of the alarms' ARNs; the defaults if None.
+        settings: The clock, region and account; the defaults if None.
     """
 
     def __init__(self, store: MetricStore, settings: LocalSettings | None = None) -> None:
         settings = settings or LocalSettings()
-        self.alarms = Alarms(store)
+        self.alarms = Alarms(store, settings.clock)
         self._store = store
+        self._clock = settings.clock
         self._reader = MetricReader(store)
         self._operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "PutMetricData": self._put_metric_data,
@@ -76,58 +77,25 @@ class CloudWatch:
             raise AwsError("ValidationError", error.message) from None
         return handler(known)
 
+    async def run(self) -> None:
+        """Does what happens by itself until cancelled: alarms are evaluated, old values rolled up."""
+        rolled_up = self._store.now()
+        while True:
+            await asyncio.sleep(max(self.alarms.interval, _SHORTEST_PAUSE))
+            try:
+                self.alarms.evaluated()
+                if self._store.now() >= rolled_up + _ROLL_UP_INTERVAL:
+                    rolled_up = self._store.now()
+                    self._store.roll_up()
+            except Exception:
+                logger.exception("CloudWatch's own work failed")
+
     def _put_metric_data(self, request: dict[str, Any]) -> dict[str, Any]:
-        if "EntityMetricData" in request:
-            raise AwsError("InvalidParameterValue", "The local AWS does not support EntityMetricData yet.")
-        data = request.get("MetricData")
-        if not data:
-            raise AwsError("MissingParameter", "The parameter MetricData is required.")
-        if len(data) > 1000:
-            raise AwsError("InvalidParameterValue", "The collection MetricData must not have a size greater than 1000.")
-        for add in [self._prepare(request["Namespace"], datum, f"MetricData.member.{n}") for n, datum in _count(data)]:
-            add()
+        put(self._store, request, self._clock)
         return {}
 
-    def _prepare(self, namespace: str, datum: dict[str, Any], path: str) -> Callable[[], None]:
-        """Checks one datum; the returned call stores it, so that a refused request stores nothing."""
-        now = self._store.now()
-        timestamp = datum.get("Timestamp", now)
-        if not now - _TWO_WEEKS_BACK <= timestamp <= now + TWO_HOURS_AHEAD:
-            raise AwsError(
-                "InvalidParameterValue",
-                f"The parameter {path}.Timestamp must specify a time no more than two weeks in the past and no more "
-                "than two hours in the future.",
-            )
-        timestamp -= timestamp % (1 if datum.get("StorageResolution") == 1 else 60)
-        key = SeriesKey(
-            namespace, datum["MetricName"], dimensions_of(datum.get("Dimensions")), datum.get("Unit", "None")
-        )
-        summed = datum.get("StatisticValues")
-        values = [datum["Value"]] if "Value" in datum else datum.get("Values")
-        if (summed is None) == (values is None):
-            raise AwsError(
-                "InvalidParameterCombination",
-                f"Exactly one of {path}.Value, {path}.Values and {path}.StatisticValues must be given.",
-            )
-        if summed is not None:
-            _check_values([summed[name] for name in ("SampleCount", "Sum", "Minimum", "Maximum")], path)
-            totals = StatisticSet(timestamp, summed["SampleCount"], summed["Sum"], summed["Minimum"], summed["Maximum"])
-            return lambda: self._store.series(key).sets.append(totals)
-        assert values is not None
-        _check_values(values, path)
-        counts = datum.get("Counts") or [1.0] * len(values)
-        if len(counts) != len(values) or len(values) > 150:
-            raise AwsError("InvalidParameterValue", f"{path}.Values and {path}.Counts must match and be at most 150.")
-
-        def add() -> None:
-            series = self._store.series(key)
-            for value, count in zip(values, counts, strict=True):
-                series.add(timestamp, value, count)
-
-        return add
-
     def _list_metrics(self, request: dict[str, Any]) -> dict[str, Any]:
-        recently = 3 * 3600 if "RecentlyActive" in request else _TWO_WEEKS_BACK
+        recently = _RECENTLY if "RecentlyActive" in request else TWO_WEEKS_BACK
         filters = request.get("Dimensions", [])
         found = [
             {
@@ -166,8 +134,8 @@ class CloudWatch:
         if asked > MAX_STATISTICS_DATAPOINTS:
             raise AwsError(
                 "InvalidParameterCombination",
-                f"You have requested up to {asked:.0f} datapoints, which exceeds the limit of "
-                f"{MAX_STATISTICS_DATAPOINTS}. You may reduce the datapoints requested by increasing Period, or "
+                f"You have requested up to {asked:,.0f} datapoints, which exceeds the limit of "
+                f"{MAX_STATISTICS_DATAPOINTS:,}. You may reduce the datapoints requested by increasing Period, or "
                 "decreasing the time range.",
             )
         for stat in extended or []:
@@ -177,7 +145,7 @@ class CloudWatch:
                 )
         names = list(dict.fromkeys(simple or extended or []))
         rows = self._reader.datapoints(request, request.get("Unit"), first, end, period, names)
-        points = [_statistics_point(at, row, request.get("Unit"), bool(simple)) for at, row in rows.items()]
+        points = [_statistics_point(at, unit, row, bool(simple)) for at, unit, row in rows]
         # CloudWatch returns them in no order; a caller that relies on one must fail here too.
         random.Random(len(points)).shuffle(points)  # noqa: S311 - not for secrecy
         return {"Label": request["MetricName"], "Datapoints": points}
@@ -214,24 +182,14 @@ def _result(query: dict[str, Any], series: TimeSeries, label: str, descending: b
     }
 
 
-def _count(items: list[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
-    return list(enumerate(items, start=1))
-
-
-def _check_values(values: list[float], path: str) -> None:
-    for value in values:
-        if not abs(value) <= _LARGEST:
-            raise AwsError("InvalidParameterValue", f"The value {value} for parameter {path}.Value is invalid.")
-
-
 def _check_range(start: float, end: float) -> None:
     if not start < end:
         raise AwsError("ValidationError", "The parameter StartTime must be less than the parameter EndTime.")
 
 
-def _statistics_point(at: float, row: dict[str, Any], unit: str | None, simple: bool) -> dict[str, Any]:
-    values = {name: value for name, value in row.items() if name != "Unit" and value is not None}
-    found = {"Timestamp": at, "Unit": unit or row["Unit"]}
+def _statistics_point(at: float, unit: str, row: dict[str, float | None], simple: bool) -> dict[str, Any]:
+    values = {name: value for name, value in row.items() if value is not None}
+    found = {"Timestamp": at, "Unit": unit}
     return {**found, **values} if simple else {**found, "ExtendedStatistics": values}
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-import numpy as np
-import numpy.typing as npt
-
-from shadow_provider.local.cloudwatch.metric_store import Sample
+from shadow_provider.local.cloudwatch.series import Floats, Sample
 
 SIMPLE = ("Average", "Sum", "Minimum", "Maximum", "SampleCount")
 _NUMBER = r"\d+(?:\.\d+)?"
@@ -57,7 +54,7 @@ def statistic(sample: Sample, name: str) -> float | None:
     return _of(found["kind"].upper(), values[inside], counts[inside], float(counts.sum()))
 
 
-def _of(kind: str, values: npt.NDArray[np.float64], counts: npt.NDArray[np.float64], everything: float) -> float | None:
+def _of(kind: str, values: Floats, counts: Floats, everything: float) -> float | None:
     within = float(counts.sum())
     match kind:
         case "PR":

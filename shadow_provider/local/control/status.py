@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import Any
 
 from shadow_provider.local.cloudwatch.metric_store import MetricStore, SeriesKey
+from shadow_provider.local.cloudwatch.periods import period_start
 from shadow_provider.local.control.usage import server_usage
 from shadow_provider.local.sagemaker.describe import describe_endpoint
 from shadow_provider.local.serving.deployment import Deployment
 from shadow_provider.local.serving.endpoint import Endpoint
 from shadow_provider.local.serving.endpoints import Endpoints
 from shadow_provider.local.serving.variant import Variant
-from shadow_provider.local.serving.variant_metrics import NAMESPACE
+from shadow_provider.local.serving.variant_metrics import INVOCATIONS
 from shadow_provider.local.settings import LocalSettings
 
 _LATENCY_SPAN = 60.0
@@ -89,11 +89,10 @@ class StatusPage:
 
     def _latency(self, endpoint: str, variant: str) -> dict[str, float] | None:
         """ModelLatency of the last minute, and of what stands under the same timestamp as its beginning."""
-        since = time.time() - _LATENCY_SPAN
-        since -= since % self._settings.metric_resolution
+        resolution = self._settings.real(self._settings.metric_resolution)
+        since = period_start(self._store.now() - _LATENCY_SPAN, resolution)
         dimensions = (("EndpointName", endpoint), ("VariantName", variant))
-        series = self._store.series(SeriesKey(NAMESPACE, "ModelLatency", dimensions, "Microseconds"))
-        sample = series.between(since, float("inf"))
+        sample = self._store.sample(SeriesKey(INVOCATIONS, "ModelLatency", dimensions, "Microseconds"), since)
         found = {name: sample.statistic(name) for name in ("p50", "p99")} if not sample.empty else {}
         return {name: value / 1000 for name, value in found.items() if value is not None} or None
 

@@ -8,6 +8,7 @@ from typing import Any
 from shadow_provider.local.errors import UnsupportedLocally, ValidationException
 from shadow_provider.local.serving import model_data
 from shadow_provider.local.serving.deployment import VariantPlan
+from shadow_provider.local.serving.metrics_plan import FREQUENCIES
 
 Json = dict[str, Any]
 Containers = Callable[[str], list[Json]]
@@ -49,6 +50,9 @@ def check_config(request: Json, check_model_exists: Callable[[str], object], con
     for variant in [*production, *shadows]:
         _check_variant(variant)
     _check_capture(request.get("DataCaptureConfig", {}))
+    frequency = request.get("MetricsConfig", {}).get("MetricPublishFrequencyInSeconds")
+    if frequency not in (None, *FREQUENCIES):
+        raise ValidationException(f"MetricPublishFrequencyInSeconds must be one of {list(FREQUENCIES)}.")
     content = {name: value for name, value in request.items() if name != "Tags"}
     for member in ("ProductionVariants", "ShadowProductionVariants"):
         if member in content:

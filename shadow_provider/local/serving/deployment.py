@@ -20,7 +20,9 @@ from shadow_provider.local.process_guard import ProcessGuard
 from shadow_provider.local.serving import model_data
 from shadow_provider.local.serving.capture import CapturePlan, CaptureWriter
 from shadow_provider.local.serving.fleet import Fleet, ProcessSpec, UnhealthyError, start_all
+from shadow_provider.local.serving.metrics_plan import MetricsPlan
 from shadow_provider.local.serving.mirror import Mirror, MirrorMetrics, mirrored_share
+from shadow_provider.local.serving.usage_publisher import UsagePublisher
 from shadow_provider.local.serving.variant import Variant, VariantCounters
 from shadow_provider.local.serving.variant_faults import VariantFaults
 from shadow_provider.local.serving.variant_metrics import VariantMetrics
@@ -94,6 +96,7 @@ class Deployment:
         shadows: Its shadow variants, at most one.
         counters: Gives the endpoint's counters for a variant name.
         machinery: What is shared.
+        by_update: Whether it replaces another deployment of the endpoint.
     """
 
     def __init__(
@@ -104,9 +107,12 @@ class Deployment:
         shadows: list[VariantPlan],
         counters: Callable[[str], VariantCounters],
         machinery: Machinery,
+        *,
+        by_update: bool = False,
     ) -> None:
         self.config = config
         self._containers = {plan.name: plan.container for plan in [*production, *shadows]}
+        self._metrics_plan = MetricsPlan.of(config, machinery.settings, by_update=by_update)
         self._endpoint = endpoint
         self._machinery = machinery
         self._directory = machinery.work_dir / f"{endpoint}-{next(machinery.numbers)}"
@@ -122,7 +128,7 @@ class Deployment:
                 mirrored_share(self.production[0].weight, shadow.weight),
                 machinery.settings.mirror_queue_size,
                 random.Random(None if seed is None else f"{seed}/{name}/mirror"),  # noqa: S311
-                MirrorMetrics(machinery.metrics, endpoint, shadow.name, machinery.settings.metric_resolution),
+                MirrorMetrics(machinery.metrics, endpoint, shadow.name, self._metrics_plan.invocations),
             )
             for shadow in self.shadows
         ]
@@ -130,6 +136,7 @@ class Deployment:
         self._idle = asyncio.Event()
         self._idle.set()
         self._flusher: asyncio.Task[None] | None = None
+        self._publisher: asyncio.Task[None] | None = None
 
     @property
     def variants(self) -> list[Variant]:
@@ -164,6 +171,10 @@ class Deployment:
         await start_all([self._launch(variant, counts[variant.name]) for variant in growing], undo)
         if self._flusher is None:
             self._flusher = asyncio.create_task(self._flush_for_ever())
+        if self._publisher is None:
+            store, disk = self._machinery.metrics, self._machinery.work_dir
+            publisher = UsagePublisher(self.variants, store, self._metrics_plan, disk)
+            self._publisher = asyncio.create_task(publisher.run())
 
     async def shrink(self, counts: Mapping[str, int]) -> None:
         """Retires instances of each variant until so many are left, without failing a request."""
@@ -190,8 +201,9 @@ class Deployment:
 
     async def stop(self) -> None:
         """Stops the processes at once and writes what was captured."""
-        if self._flusher is not None:
-            self._flusher.cancel()
+        for task in (self._flusher, self._publisher):
+            if task is not None:
+                task.cancel()
         for mirror in self.mirrors:
             await mirror.drain(0)
         for variant in self.variants:
@@ -261,9 +273,7 @@ class Deployment:
             desired_weight=plan.weight,
             desired_count=plan.count,
             fleet=Fleet(spec, machinery.numbers),
-            metrics=VariantMetrics(
-                machinery.metrics, self._endpoint, plan.name, settings.metric_resolution, faults.board
-            ),
+            metrics=VariantMetrics(machinery.metrics, self._endpoint, plan.name, self._metrics_plan, faults.board),
             counters=counters(plan.name),
             capture=writer,
             invocation_timeout=settings.invocation_timeout,

@@ -175,7 +175,15 @@ class Endpoints:
         plan: RolloutPlan,
     ) -> None:
         endpoint.modified = endpoint.pending_since = time.time()
-        endpoint.pending = Deployment(endpoint.name, config, production, shadows, endpoint.counters_of, self._machinery)
+        endpoint.pending = Deployment(
+            endpoint.name,
+            config,
+            production,
+            shadows,
+            endpoint.counters_of,
+            self._machinery,
+            by_update=endpoint.status == EndpointStatus.UPDATING,
+        )
         board = self._machinery.faults
         change: Change = "creation" if endpoint.live is None else "update"
         fault = board.for_change(endpoint.name, change) if board.endpoint else None

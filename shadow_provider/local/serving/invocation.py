@@ -58,12 +58,14 @@ class Outcome:
         cause: Why there was none.
         model_seconds: Time from sending to the complete answer.
         instance: Number of the process that was asked.
+        concurrency: Requests that it had under way then, this one included.
     """
 
     response: ContainerResponse | None
     cause: str
     model_seconds: float
     instance: int = 0
+    concurrency: int = 1
 
     @property
     def status(self) -> int:

@@ -8,6 +8,7 @@ import random
 import time
 
 from shadow_provider.local.cloudwatch.metric_store import MetricStore, SeriesKey
+from shadow_provider.local.cloudwatch.periods import period_start
 from shadow_provider.local.serving.invocation import Invocation
 from shadow_provider.local.serving.variant import Variant
 
@@ -37,15 +38,16 @@ class MirrorMetrics:
         store: Where they go.
         endpoint: Name of the endpoint.
         shadow: Name of the shadow variant.
-        resolution: Seconds to which timestamps are rounded down.
+        resolution: Real seconds to which timestamps are rounded down.
     """
 
-    def __init__(self, store: MetricStore, endpoint: str, shadow: str, resolution: int) -> None:
+    def __init__(self, store: MetricStore, endpoint: str, shadow: str, resolution: float) -> None:
         dimensions = (("EndpointName", endpoint), ("VariantName", shadow))
         self._sent, self._dropped = (
-            store.series(SeriesKey(MIRROR_NAMESPACE, name, dimensions, "Count"))
+            store.series(SeriesKey(MIRROR_NAMESPACE, name, dimensions, "Count"), resolution)
             for name in ("MirroredRequests", "MirroredRequestsDropped")
         )
+        self._time = store.now
         self._resolution = resolution
 
     def sent(self) -> None:
@@ -62,8 +64,7 @@ class MirrorMetrics:
         self._dropped.add(at, 1.0)
 
     def _now(self) -> float:
-        now = time.time()
-        return now - now % self._resolution
+        return period_start(self._time(), self._resolution)
 
 
 class Mirror:

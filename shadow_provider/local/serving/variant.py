@@ -92,9 +92,11 @@ class Variant:
     async def invoke(self, invocation: Invocation) -> Outcome:
         """Sends an invocation to one of the processes; a failure is an outcome, not an exception."""
         instance = self.fleet.pick()
+        concurrency = instance.in_flight + 1
         started = time.perf_counter()
         response, cause = None, ""
         instance.in_flight += 1  # from now on it is not stopped under this request
+        concurrency = instance.in_flight
         try:
             if self.faults.board.variant:
                 response = await self.faults.invoke(instance, invocation, self.invocation_timeout)
@@ -109,7 +111,7 @@ class Variant:
             cause = f"The container did not answer: {error}"
         finally:
             instance.in_flight -= 1
-        return Outcome(response, cause, time.perf_counter() - started, instance.number)
+        return Outcome(response, cause, time.perf_counter() - started, instance.number, concurrency)
 
     def account(self, invocation: Invocation, outcome: Outcome, overhead_seconds: float) -> None:
         """Counts, publishes and captures an invocation that is over."""

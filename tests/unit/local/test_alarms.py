@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -11,7 +13,9 @@ from hypothesis import strategies as st
 
 from shadow_provider.local.cloudwatch.alarm_verdict import EXTRA_PERIODS, Rule, Verdict, judge
 from shadow_provider.local.cloudwatch.metric_store import MetricStore
+from shadow_provider.local.cloudwatch.periods import period_start
 from shadow_provider.local.cloudwatch.service import CloudWatch
+from shadow_provider.local.settings import LocalSettings
 
 # A full minute.
 START = 1_800_000_000.0
@@ -29,9 +33,9 @@ class Clock:
 class Cloud:
     """CloudWatch with one metric and one alarm."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: float = 1.0, lag: float = 0.0) -> None:
         self.clock = Clock()
-        self.cloudwatch = CloudWatch(MetricStore(self.clock))
+        self.cloudwatch = CloudWatch(MetricStore(self.clock, lag), LocalSettings(clock=clock))
         self.call = self.cloudwatch.call
 
     def put(self, value: float, minutes_ago: float = 1, name: str = "m", **others: Any) -> None:
@@ -273,3 +277,102 @@ def test_more_periods_are_looked_at_than_asked_for() -> None:
     # Seldom values: with 3 of 3 the three newest of five count.
     assert judged("XX-X-", "missing") == "ALARM"
     assert len("XX-X-") == 3 + EXTRA_PERIODS
+
+
+@pytest.mark.parametrize("clock", [1.0, 7.0, 60.0, 3600.0])
+def test_the_clock_shortens_an_alarms_minutes(clock: float) -> None:
+    cloud, minute = Cloud(clock), 60 / clock
+    cloud.clock.time = period_start(START, minute) + minute
+    cloud.alarm(EvaluationPeriods=3, DatapointsToAlarm=2)
+    states, starts = [], []
+    for value in (1.0, 9.0, 1.0, 9.0, 1.0, 1.0, None, None, None, None, None):
+        began = cloud.clock.time
+        if value is not None:
+            # Twice, so that a minute that is cut in two would be seen.
+            cloud.put(value, minutes_ago=0)
+            cloud.clock.time += minute / 2
+            cloud.put(value, minutes_ago=0)
+        cloud.clock.time = began
+        shown = cloud.after(minute)
+        states.append(shown["StateValue"])
+        starts.append(began)
+        if shown["StateValue"] == "ALARM":
+            data = json.loads(shown["StateReasonData"])
+            # The nominal period, but the times of the day.
+            assert data["period"] == 60
+            first = datetime.fromisoformat(data["startDate"]).timestamp()
+            assert first == pytest.approx(starts[-3], abs=0.002)
+    assert states == [*["OK"] * 3, "ALARM", "OK", "OK", *["OK"] * 4, "INSUFFICIENT_DATA"]
+    transitions = cloud.call("DescribeAlarmHistory", {"HistoryItemType": "StateUpdate"})["AlarmHistoryItems"]
+    assert [item["HistorySummary"].split("from ")[1] for item in reversed(transitions)] == [
+        "INSUFFICIENT_DATA to OK",
+        "OK to ALARM",
+        "ALARM to OK",
+        "OK to INSUFFICIENT_DATA",
+    ]
+
+
+def test_an_expression_is_told_the_nominal_period_under_a_fast_clock() -> None:
+    cloud = Cloud(clock=60)
+    m = {"MetricStat": {"Metric": {"Namespace": "n", "MetricName": "m"}, "Period": 60, "Stat": "Sum"}}
+    expression = {"Id": "e", "Expression": "m / PERIOD(m) + RATE(m)"}
+    simple = dict.fromkeys(("Namespace", "MetricName", "Statistic", "Period"))
+    cloud.alarm(Metrics=[expression, {"Id": "m", **m, "ReturnData": False}], Threshold=5, **simple)
+    for value in (60.0, 540.0):
+        cloud.put(value, minutes_ago=0)
+        shown = cloud.after(1)
+    # 540 in a minute of AWS's, and 480 more than in the one before.
+    assert (shown["StateValue"], json.loads(shown["StateReasonData"])["recentDatapoints"]) == ("ALARM", [17.0])
+
+
+def test_percentile_alarms_of_short_periods_under_a_fast_clock() -> None:
+    cloud = Cloud(clock=10)
+    cloud.alarm(Period=10, Statistic=None, ExtendedStatistic="p90")
+    for value in range(1, 11):
+        cloud.put(float(value), minutes_ago=0, StorageResolution=1)
+    assert cloud.after(0.9)["StateValue"] == "INSUFFICIENT_DATA"
+    assert json.loads(cloud.after(0.1)["StateReasonData"])["recentDatapoints"] == [9.1]
+
+
+def test_readers_ask_for_real_seconds_whatever_the_clock() -> None:
+    cloud = Cloud(clock=60)
+    for _ in range(3):
+        cloud.put(1.0, minutes_ago=0)
+        cloud.clock.time += 1
+    ask = {"Namespace": "n", "MetricName": "m", "Statistics": ["Sum"], "StartTime": START, "EndTime": START + 60}
+    for period, sums in ((60, [3.0]), (1, [1.0, 1.0, 1.0])):
+        points = cloud.call("GetMetricStatistics", {**ask, "Period": period})["Datapoints"]
+        assert [point["Sum"] for point in points] == sums
+
+
+def test_an_alarm_sees_what_its_readers_see_after_the_lag() -> None:
+    cloud = Cloud(lag=90)
+    cloud.alarm(TreatMissingData="notBreaching")
+    cloud.put(9.0, minutes_ago=0)
+    # The minute ends after 60 seconds and can be seen 90 seconds later.
+    assert cloud.after(149)["StateValue"] == "OK"
+    shown = cloud.after(1)
+    assert (shown["StateValue"], json.loads(shown["StateReasonData"])["recentDatapoints"]) == ("ALARM", [9.0])
+
+
+def test_alarms_are_evaluated_though_nobody_looks() -> None:
+    cloud = Cloud(clock=600)  # a tenth of a second is a minute
+    cloud.alarm()
+    cloud.put(9.0, minutes_ago=0)
+
+    async def let_pass() -> list[str]:
+        work = asyncio.create_task(cloud.cloudwatch.run())
+        while len(states(cloud)) < 3:
+            await asyncio.sleep(0.01)
+            cloud.clock.time += 0.005
+        work.cancel()
+        return states(cloud)
+
+    assert asyncio.run(asyncio.wait_for(let_pass(), 10)) == ["INSUFFICIENT_DATA", "ALARM", "INSUFFICIENT_DATA"]
+
+
+def states(cloud: Cloud) -> list[str]:
+    """The states an alarm has had, without looking at it."""
+    (alarm,) = cloud.cloudwatch.alarms._alarms.values()
+    found = [json.loads(item.data)["newState"]["stateValue"] for item in alarm.history if item.kind == "StateUpdate"]
+    return ["INSUFFICIENT_DATA", *found]
