@@ -19,6 +19,7 @@ from shadow_provider.local.errors import AwsError
 _STEP, _SHORT_STEP = 60, 10
 _INTERVAL = 1.0
 _HISTORY_LIMIT = 1000
+_CATCH_UP = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Alarm:
         period: Seconds.
         configured: When it was last put.
         due: When it is evaluated again.
+        judged_until: End of the evaluation range that was judged last, or that was over when the alarm was put.
     """
 
     config: dict[str, Any]
@@ -51,6 +53,7 @@ class Alarm:
     period: int
     configured: float
     due: float
+    judged_until: float
     state: str = "INSUFFICIENT_DATA"
     reason: str = "Unchecked: Initial alarm creation"
     reason_data: str | None = None
@@ -110,15 +113,15 @@ class Alarms:
         """
         now = self._store.now()
         self._watched(queries, now - period / self._clock, now)
-        due = now + self._interval(period)
+        due, end = now + self._interval(period), self._end(period, now)
         alarm = self._alarms.get(config["AlarmName"])
         if alarm is None:
-            alarm = Alarm(config, rule, queries, period, now, due, updated=now, transitioned=now)
+            alarm = Alarm(config, rule, queries, period, now, due, end, updated=now, transitioned=now)
             self._alarms[alarm.name] = alarm
             done, kind = "created", "Create"
         else:
             alarm.config, alarm.rule, alarm.queries, alarm.period = config, rule, queries, period
-            alarm.configured, alarm.due = now, due
+            alarm.configured, alarm.due, alarm.judged_until = now, due, end
             done, kind = "updated", "Update"
         alarm.record(now, "ConfigurationUpdate", f'Alarm "{alarm.name}" {done}', {"type": kind})
 
@@ -172,18 +175,27 @@ class Alarms:
 
     def _evaluate(self, alarm: Alarm, now: float) -> None:
         alarm.due = now + self._interval(alarm.period)
-        series = self._series(alarm, now)
-        datapoints = [(at, series.points.get(at)) for at in series.periods()]
-        verdict = judge(alarm.rule, datapoints)
-        if verdict is not None and verdict.state != alarm.state:
-            self._change(alarm, verdict, _reason_data(alarm, series, now), now)
+        for end in self._ends(alarm, now):
+            series = self._series(alarm, end)
+            datapoints = [(at, series.points.get(at)) for at in series.periods()]
+            verdict = judge(alarm.rule, datapoints)
+            if verdict is not None and verdict.state != alarm.state:
+                self._change(alarm, verdict, _reason_data(alarm, series, now), now)
 
-    def _series(self, alarm: Alarm, now: float) -> TimeSeries:
-        """The values of the evaluation range, which moves on minute by minute.
+    def _ends(self, alarm: Alarm, now: float) -> list[float]:
+        """The ends of the evaluation ranges to be judged: that of now, and those that went by since the last time."""
+        step, end = self._step(alarm.period), self._end(alarm.period, now)
+        missed = round((end - alarm.judged_until) / step) - 1
+        alarm.judged_until = end
+        # A busy server may be late by several of a fast clock's minutes.
+        return [period_start(end - number * step, step) for number in range(min(max(missed, 0), _CATCH_UP), -1, -1)]
 
-        It ends with the last full minute whose values can be seen.
-        """
-        end = period_start(now - self._store.lag, self._step(alarm.period))
+    def _end(self, period: int, now: float) -> float:
+        """A range ends with the last full minute whose values can be seen, and moves on minute by minute."""
+        return period_start(now - self._store.lag, self._step(period))
+
+    def _series(self, alarm: Alarm, end: float) -> TimeSeries:
+        """The values of the evaluation range that ends there."""
         start = end - (alarm.rule.periods + EXTRA_PERIODS) * alarm.period / self._clock
         return self._watched(alarm.queries, start, end)
 

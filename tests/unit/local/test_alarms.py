@@ -355,6 +355,15 @@ def test_an_alarm_sees_what_its_readers_see_after_the_lag() -> None:
     assert (shown["StateValue"], json.loads(shown["StateReasonData"])["recentDatapoints"]) == ("ALARM", [9.0])
 
 
+def test_minutes_that_went_by_unseen_are_judged_too() -> None:
+    cloud = Cloud(clock=600)
+    cloud.alarm()
+    cloud.put(9.0, minutes_ago=0)
+    assert cloud.after(0.05)["StateValue"] == "INSUFFICIENT_DATA"
+    assert cloud.after(5)["StateValue"] == "INSUFFICIENT_DATA"
+    assert states(cloud) == ["INSUFFICIENT_DATA", "ALARM", "INSUFFICIENT_DATA"]
+
+
 def test_alarms_are_evaluated_though_nobody_looks() -> None:
     cloud = Cloud(clock=600)  # a tenth of a second is a minute
     cloud.alarm()
