@@ -346,11 +346,11 @@ def test_readers_ask_for_real_seconds_whatever_the_clock() -> None:
 
 
 def test_an_alarm_sees_what_its_readers_see_after_the_lag() -> None:
-    cloud = Cloud(lag=90)
+    cloud = Cloud(lag=200)
     cloud.alarm(TreatMissingData="notBreaching")
     cloud.put(9.0, minutes_ago=0)
-    # The minute ends after 60 seconds and can be seen 90 seconds later.
-    assert cloud.after(149)["StateValue"] == "OK"
+    # The minute ends after 60 seconds and can be seen 200 seconds later: too late for an alarm that did not wait.
+    assert cloud.after(259)["StateValue"] == "OK"
     shown = cloud.after(1)
     assert (shown["StateValue"], json.loads(shown["StateReasonData"])["recentDatapoints"]) == ("ALARM", [9.0])
 
