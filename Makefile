@@ -50,7 +50,7 @@ bench-local: $(VENV)/.installed  ## Measure the local AWS against its targets: B
 	$(BIN)/python -m benchmarks.local_gateway $(BENCH_ARGS)
 
 bench-memory: $(VENV)/.installed  ## Memory of the local AWS over a million requests, about fifteen minutes
-	$(BIN)/python -m benchmarks.local_gateway --memory
+	$(BIN)/python -m benchmarks.local_memory $(BENCH_ARGS)
 
 # uv resolves for every supported Python at once. The lowest set is also one of its own time: Airflow's first releases
 # do not run with libraries that came a year later, so nothing newer than amazon 9.25 is let in, but for our own floor

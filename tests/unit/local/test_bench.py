@@ -14,7 +14,7 @@ from dataclasses import asdict
 import pytest
 
 from benchmarks.load import Figures, Load
-from benchmarks.local_gateway import Target
+from benchmarks.local_targets import Target
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
