@@ -21,14 +21,14 @@ _FUNDS = _BOLDNESS**0.25 / (_BOLDNESS**0.25).sum()
 """What each gambler of the crowd starts with: the bold ones more, since rare errors leave them little time."""
 
 
-def pairs_evidence_below(margin: float, worse: int, better: int, pairs: int) -> float:
+def pairs_evidence_below(margin: float, worse: float, better: float, pairs: float) -> float:
     """Log evidence that P(worse) - P(better) is below the margin.
 
     Args:
         margin: In (-1, 1).
         worse: Pairs in which the candidate alone did harm.
         better: Pairs in which production alone did.
-        pairs: All pairs.
+        pairs: All pairs. Counts need not be whole: where events come in clusters, they are divided by the size of one.
 
     Raises:
         ValueError: Counts that cannot be, or a margin out of range.
@@ -39,17 +39,17 @@ def pairs_evidence_below(margin: float, worse: int, better: int, pairs: int) -> 
     wealth = (
         worse * np.log1p(bets * (margin - 1))
         + better * np.log1p(bets * (margin + 1))
-        + (pairs - worse - better) * np.log1p(bets * margin)
+        + max(0.0, pairs - worse - better) * np.log1p(bets * margin)
     )
     return _log_of_sum(wealth)
 
 
-def pairs_evidence_above(margin: float, worse: int, better: int, pairs: int) -> float:
+def pairs_evidence_above(margin: float, worse: float, better: float, pairs: float) -> float:
     """Log evidence that P(worse) - P(better) is above the margin; arguments as `pairs_evidence_below`."""
     return pairs_evidence_below(-margin, better, worse, pairs)
 
 
-def pairs_bounds(worse: int, better: int, pairs: int, lower_alpha: float, upper_alpha: float) -> Interval:
+def pairs_bounds(worse: float, better: float, pairs: float, lower_alpha: float, upper_alpha: float) -> Interval:
     """Bounds of P(worse) - P(better) that hold at all looks together, each with its own error probability.
 
     Raises:
@@ -58,18 +58,18 @@ def pairs_bounds(worse: int, better: int, pairs: int, lower_alpha: float, upper_
     return -_upper(better, worse, pairs, lower_alpha), _upper(worse, better, pairs, upper_alpha)
 
 
-def proportion_bounds(successes: int, trials: int, lower_alpha: float, upper_alpha: float) -> Interval:
+def proportion_bounds(successes: float, trials: float, lower_alpha: float, upper_alpha: float) -> Interval:
     """Bounds of a proportion that hold at all looks together, each with its own error probability.
 
     Raises:
         ValueError: Counts that cannot be, or an alpha outside of (0, 0.5).
     """
     upper = _upper(successes, 0, trials, upper_alpha)
-    lower = 1 - _upper(trials - successes, 0, trials, lower_alpha)
+    lower = 1 - _upper(max(0.0, trials - successes), 0, trials, lower_alpha)
     return max(0.0, lower), min(1.0, upper)
 
 
-def _upper(worse: int, better: int, pairs: int, alpha: float) -> float:
+def _upper(worse: float, better: float, pairs: float, alpha: float) -> float:
     from scipy.optimize import brentq
 
     check_alpha(alpha)
@@ -87,10 +87,10 @@ def _upper(worse: int, better: int, pairs: int, alpha: float) -> float:
     return float(brentq(excess, least, most, xtol=1e-13))
 
 
-def _check(margin: float, worse: int, better: int, pairs: int) -> None:
+def _check(margin: float, worse: float, better: float, pairs: float) -> None:
     if not -1 < margin < 1:
         raise ValueError(f"margin must lie within (-1, 1), got {margin}")
-    if min(worse, better) < 0 or worse + better > pairs:
+    if min(worse, better) < 0 or worse + better > pairs * (1 + 1e-12):
         raise ValueError(
             f"discordant counts must be at least 0 and add up to at most {pairs}, got {worse} and {better}"
         )
