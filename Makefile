@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-lowest test-clients check format bench bench-local bench-memory requirements clean
+.PHONY: help install demo test test-lowest test-clients check format bench bench-local bench-memory calibrate requirements clean
 
 help:  ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -51,6 +51,9 @@ bench-local: $(VENV)/.installed  ## Measure the local AWS against its targets: B
 
 bench-memory: $(VENV)/.installed  ## Memory of the local AWS over a million requests, about fifteen minutes
 	$(BIN)/python -m benchmarks.local_memory $(BENCH_ARGS)
+
+calibrate: $(VENV)/.installed  ## Simulate how often each rule of decision errs: ours, a fixed sample, Kayenta's
+	$(BIN)/python -m benchmarks.calibration
 
 # uv resolves for every supported Python at once. The lowest set is also one of its own time: Airflow's first releases
 # do not run with libraries that came a year later, so nothing newer than amazon 9.25 is let in, but for our own floor

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shadow_provider.statistics.long_run import MINIMUM_BATCHES, LongRunVariance, long_run_variance
+from shadow_provider.statistics.long_run import MINIMUM_EFFECTIVE, LongRunVariance, long_run_variance
 from shadow_provider.statistics.mixture import log_mixture
 from shadow_provider.statistics.proportion import Interval, check_alpha
 
@@ -78,7 +78,7 @@ class BlockMean:
 
     def _evidence(self, margin: float, sign: float) -> float:
         spread, estimate = self.spread, self.estimate
-        if spread is None or estimate is None or spread.effective < MINIMUM_BATCHES:
+        if spread is None or estimate is None or spread.effective < MINIMUM_EFFECTIVE:
             return -math.inf
         distance = sign * (estimate - margin) * float(self.weights.sum()) / len(self.weights)
         if spread.variance == 0:
@@ -91,7 +91,7 @@ class BlockMean:
     def _bound(self, alpha: float, sign: float) -> float:
         check_alpha(alpha)
         spread, estimate = self.spread, self.estimate
-        if spread is None or estimate is None or spread.effective < MINIMUM_BATCHES:
+        if spread is None or estimate is None or spread.effective < MINIMUM_EFFECTIVE:
             return sign * math.inf
         score = _needed_t(spread, self.precision, alpha)
         per_unit = float(self.weights.sum()) / len(self.weights)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-MINIMUM_BATCHES = 12
-"""Batches from which a variance is estimated at least; also the effective blocks below which nothing is decided."""
+MINIMUM_EFFECTIVE = 12
+"""Independent observations that a series must be worth before anything is claimed of its mean."""
 
+_MINIMUM_BATCHES = 24
 _LARGEST_AUTOCORRELATION = 0.99
 
 
@@ -31,11 +32,14 @@ class LongRunVariance:
 def long_run_variance(series: npt.NDArray[np.float64]) -> LongRunVariance:
     """Estimates the long-run variance so that it errs on the high side.
 
-    The largest of: the plain variance; the variance of batch means times their length, for batches of 2, 4, 8, ...
-    observations, as long as there are 12 (Flegal and Jones 2010, Annals of Statistics 38, on batch means); and that of
-    a first-order autoregression, (1 + r) / (1 - r) times the variance, where r is the lag-one autocorrelation,
-    corrected for its bias by (1 + 3 r) / n (Kendall 1954) and raised by one standard error. Batches see slow swings
-    such as a daily cycle, which an autoregression does not; the autoregression sees what batches are too few to show.
+    The observations are averaged in batches of 1, 2, 4, 8, ... as long as there are 24 batches. At each length L the
+    estimate is L times the variance of the batch means times (1 + r) / (1 - r), what a first-order autoregression with
+    their lag-one autocorrelation r has; r is corrected for its bias by (1 + 3 r) / n (Kendall 1954), and for single
+    observations raised by one standard error. The largest counts. Short batches see what long ones are too few to
+    show; long ones see what noise hides from the short, and swings that are no autoregression, such as a daily cycle.
+    On batch means: Flegal and Jones (2010), Annals of Statistics 38.
+
+    No estimate sees what has not happened yet: a series must be longer than its slowest swing by far.
 
     Args:
         series: Equally spaced observations, oldest first; at least two.
@@ -47,30 +51,35 @@ def long_run_variance(series: npt.NDArray[np.float64]) -> LongRunVariance:
     if count < 2:
         raise ValueError(f"a variance needs two observations at least, got {count}")
     centred = series - series.mean()
-    squares = float(centred @ centred)
-    plain = squares / (count - 1)
+    plain = _variance(centred)
     if plain <= 0:
         return LongRunVariance(0.0, float(count), float(count - 1))
-    largest, batches = plain, count
+    largest, batches = plain * _inflation(centred, errors=1.0), count
     length = 2
-    while count // length >= MINIMUM_BATCHES:
+    while count // length >= _MINIMUM_BATCHES:
         number = count // length
         # The newest observations are all in a batch; what does not fill one is the oldest.
         means = centred[count - number * length :].reshape(number, length).mean(axis=1)
-        variance = length * float(means.var(ddof=1))
+        means -= means.mean()
+        variance = length * _variance(means) * _inflation(means, errors=0.0)
         if variance > largest:
             largest, batches = variance, number
         length *= 2
-    autoregressive = plain * _inflation(centred, squares)
-    variance = max(largest, autoregressive)
-    effective = count * min(1.0, plain / variance)
-    return LongRunVariance(variance, effective, max(1.0, min(batches, effective) - 1))
+    effective = count * min(1.0, plain / largest)
+    return LongRunVariance(largest, effective, max(1.0, min(batches, effective) - 1))
 
 
-def _inflation(centred: npt.NDArray[np.float64], squares: float) -> float:
-    count = len(centred)
+def _variance(centred: npt.NDArray[np.float64]) -> float:
+    return float(centred @ centred) / (len(centred) - 1)
+
+
+def _inflation(centred: npt.NDArray[np.float64], errors: float) -> float:
+    """(1 + r) / (1 - r), with r raised by that many standard errors."""
+    count, squares = len(centred), float(centred @ centred)
+    if squares <= 0:
+        return 1.0
     lag_one = float(centred[1:] @ centred[:-1]) / squares
     corrected = lag_one + (1 + 3 * lag_one) / count
-    raised = corrected + math.sqrt(max(0.0, 1 - corrected * corrected) / count)
+    raised = corrected + errors * math.sqrt(max(0.0, 1 - corrected * corrected) / count)
     bounded = min(max(raised, 0.0), _LARGEST_AUTOCORRELATION)
-    return float((1 + bounded) / (1 - bounded))
+    return (1 + bounded) / (1 - bounded)

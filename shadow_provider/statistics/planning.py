@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 
 from shadow_provider.statistics.betting import pairs_bounds, pairs_evidence_below
-from shadow_provider.statistics.long_run import MINIMUM_BATCHES
+from shadow_provider.statistics.long_run import MINIMUM_EFFECTIVE
 from shadow_provider.statistics.mixture import needed_score
 from shadow_provider.statistics.proportion import check_alpha, normal_quantile
 
@@ -95,7 +95,7 @@ def blocks_needed(
         return harm + reach <= margin
 
     found = _least(enough, _MOST_BLOCKS)
-    return None if found is None else max(found, MINIMUM_BATCHES)
+    return None if found is None else max(found, MINIMUM_EFFECTIVE)
 
 
 def _unlucky_counts(pairs: int, discordance: float, harm: float, power: float) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from shadow_provider.statistics.blocks import BlockMean
-from shadow_provider.statistics.long_run import MINIMUM_BATCHES, long_run_variance
+from shadow_provider.statistics.long_run import MINIMUM_EFFECTIVE, long_run_variance
 from shadow_provider.statistics.mixture import log_mixture, needed_score
 
 Series = npt.NDArray[np.float64]
@@ -91,10 +91,10 @@ def test_the_load_of_a_block_does_not_matter_for_a_rate_that_is_the_same_in_all(
 
 
 def test_below_twelve_effective_blocks_nothing_is_claimed() -> None:
-    few = BlockMean.of_series(np.zeros(MINIMUM_BATCHES - 1) - 5)
+    few = BlockMean.of_series(np.zeros(MINIMUM_EFFECTIVE - 1) - 5)
     assert few.evidence_below(0) == -math.inf
     assert few.bounds(0.05, 0.05) == (-math.inf, math.inf)
-    enough = BlockMean.of_series(np.zeros(MINIMUM_BATCHES) - 5)
+    enough = BlockMean.of_series(np.zeros(MINIMUM_EFFECTIVE) - 5)
     assert enough.evidence_below(0) > 10
     assert BlockMean.of_series(np.empty(0)).estimate is None
     assert BlockMean(np.zeros(20), np.zeros(20)).bounds(0.05, 0.05) == (-math.inf, math.inf)
@@ -105,7 +105,7 @@ def test_units_do_not_matter(seed: int, scale: float, shift: float) -> None:
     series = np.random.default_rng(seed).standard_normal(60)
     plain = BlockMean.of_series(series)
     moved = BlockMean.of_series(series * scale + shift)
-    if plain.spread is not None and plain.spread.effective >= MINIMUM_BATCHES:
+    if plain.spread is not None and plain.spread.effective >= MINIMUM_EFFECTIVE:
         lower, upper = plain.bounds(0.05, 0.05)
         assert moved.bounds(0.05, 0.05) == pytest.approx(
             (lower * scale + shift, upper * scale + shift), rel=1e-6, abs=1e-6

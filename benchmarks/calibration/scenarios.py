@@ -1,0 +1,167 @@
+"""Traffic as it comes: minutes of pairs and of latencies, with every trouble that a time series has.
+
+Each scenario draws one history for a given true harm. The harm is exact on average over all histories, whatever else
+swings, so that a candidate *at the margin* really is there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Series = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
+
+DAY = 1440
+LOAD = 100.0
+
+
+@dataclass(frozen=True)
+class PairHistory:
+    """Pairs per minute: the candidate alone did harm, production alone did, all."""
+
+    worse: Counts
+    better: Counts
+    pairs: Counts
+
+
+@dataclass(frozen=True)
+class LatencyHistory:
+    """Latency per minute of both variants, microseconds."""
+
+    candidate: Series
+    production: Series
+
+
+@dataclass(frozen=True)
+class PairScenario:
+    """Pairs with a margin for the difference of their rates.
+
+    Attributes:
+        name: Of the row.
+        margin: Fraction.
+        cover: Minutes before the first look.
+        draw: Gives the history for a true difference.
+    """
+
+    name: str
+    margin: float
+    cover: int
+    draw: Callable[[np.random.Generator, float, int], PairHistory]
+
+
+@dataclass(frozen=True)
+class LatencyScenario:
+    """Latencies with a margin for the logarithm of their ratio; members as PairScenario."""
+
+    name: str
+    margin: float
+    cover: int
+    draw: Callable[[np.random.Generator, float, int], LatencyHistory]
+
+
+def autoregression(rng: np.random.Generator, count: int, rho: float) -> Series:
+    """Standard normal values with lag-one autocorrelation rho."""
+    from scipy.signal import lfilter
+
+    noise = rng.standard_normal(count) * math.sqrt(1 - rho * rho)
+    noise[0] /= math.sqrt(1 - rho * rho)
+    series: Series = lfilter([1.0], [1.0, -rho], noise)
+    return series
+
+
+def _daily(count: int) -> Series:
+    return 1 + 0.8 * np.sin(np.arange(count) / DAY * 2 * math.pi)
+
+
+def _bursts(rng: np.random.Generator, count: int, length: int = 5, each: int = 60) -> Series:
+    """One on average, zero most of the time: bursts of about `length` minutes, one about every `each`."""
+    active = np.empty(count)
+    on = rng.random() < length / each
+    draws = rng.random(count)
+    for i in range(count):
+        on = draws[i] >= 1 / length if on else draws[i] < 1 / (each - length)
+        active[i] = on
+    return active * each / length
+
+
+def _pairs(
+    base: float, modulate: Callable[[np.random.Generator, int], Series], load: Callable[[int], Series] | None = None
+) -> Callable[[np.random.Generator, float, int], PairHistory]:
+    """Production alone errs at rate `base`; the candidate at `base` + harm, that sum swinging with `modulate`."""
+
+    def draw(rng: np.random.Generator, harm: float, minutes: int) -> PairHistory:
+        pairs = rng.poisson(LOAD * (np.ones(minutes) if load is None else load(minutes)))
+        worse = rng.binomial(pairs, np.minimum(1.0, (base + harm) * modulate(rng, minutes)))
+        better = rng.binomial(pairs - worse, base)
+        return PairHistory(worse, better, pairs)
+
+    return draw
+
+
+def _steady(_rng: np.random.Generator, count: int) -> Series:
+    return np.ones(count)
+
+
+def _swinging(rho: float, size: float = 0.8) -> Callable[[np.random.Generator, int], Series]:
+    return lambda rng, count: np.exp(size * autoregression(rng, count, rho) - size * size / 2)
+
+
+def _latencies(
+    noise: Callable[[np.random.Generator, int], Series], shared: Callable[[np.random.Generator, int], Series]
+) -> Callable[[np.random.Generator, float, int], LatencyHistory]:
+    """Both variants see the shared load; each has half of the noise's variance of its own."""
+
+    def draw(rng: np.random.Generator, harm: float, minutes: int) -> LatencyHistory:
+        common = math.log(20_000) + shared(rng, minutes)
+        half = math.sqrt(0.5)
+        candidate = np.exp(common + harm + half * noise(rng, minutes))
+        return LatencyHistory(candidate, np.exp(common + half * noise(rng, minutes)))
+
+    return draw
+
+
+def _no_load(_rng: np.random.Generator, count: int) -> Series:
+    return np.zeros(count)
+
+
+def _noise(size: float, rho: float = 0.0) -> Callable[[np.random.Generator, int], Series]:
+    return lambda rng, count: size * autoregression(rng, count, rho)
+
+
+def _heavy(rng: np.random.Generator, count: int) -> Series:
+    heavy: Series = 0.15 * rng.standard_t(3, count)
+    return heavy
+
+
+def _cycle(rng: np.random.Generator, count: int) -> Series:
+    return 0.15 * _daily(count) * rng.standard_normal(count)
+
+
+def _shared_load(rng: np.random.Generator, count: int) -> Series:
+    return 0.5 * _daily(count) + 0.5 * autoregression(rng, count, 0.98)
+
+
+HOUR = 60
+PAIRS = (
+    PairScenario("iid", 0.01, HOUR, _pairs(0.02, _steady)),
+    PairScenario("AR(1) 0.6", 0.01, HOUR, _pairs(0.02, _swinging(0.6))),
+    PairScenario("AR(1) 0.9", 0.01, 8 * HOUR, _pairs(0.02, _swinging(0.9))),
+    PairScenario("daily cycle of the load", 0.01, HOUR, _pairs(0.02, _steady, _daily)),
+    PairScenario("bursts of errors", 0.005, DAY, _pairs(0.001, _bursts)),
+    PairScenario("errors at 1e-2", 0.005, HOUR, _pairs(0.01, _steady)),
+    PairScenario("errors at 1e-3", 0.001, HOUR, _pairs(0.001, _steady)),
+    PairScenario("errors at 1e-4", 0.0005, HOUR, _pairs(0.0001, _steady)),
+)
+LATENCIES = (
+    LatencyScenario("iid", math.log(1.1), HOUR, _latencies(_noise(0.3), _no_load)),
+    LatencyScenario("AR(1) 0.6", math.log(1.1), HOUR, _latencies(_noise(0.3, 0.6), _no_load)),
+    LatencyScenario("AR(1) 0.9", math.log(1.1), 8 * HOUR, _latencies(_noise(0.3, 0.9), _no_load)),
+    LatencyScenario("daily cycle of the noise", math.log(1.1), HOUR, _latencies(_cycle, _no_load)),
+    LatencyScenario("heavy tails (t, 3 df)", math.log(1.1), HOUR, _latencies(_heavy, _no_load)),
+    LatencyScenario("shared load", math.log(1.1), HOUR, _latencies(_noise(0.1, 0.3), _shared_load)),
+)
