@@ -19,6 +19,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from shadow_provider.local import LocalAWS, LocalSettings, model_archive
+from tests.deployment_policies import blue_green, percent
 
 CALLER = """
 import sys, time
@@ -130,6 +131,26 @@ def test_no_process_outlives_the_server(number: signal.Signals, archive: bytes, 
         pids = start_endpoint(running, archive, wait_until)
         os.kill(server, number)
         wait_until(lambda: not any(alive(pid) for pid in [server, *pids]), 10)
+
+
+def test_no_process_of_an_update_outlives_the_server(archive: bytes, wait_until: Any) -> None:
+    with LocalAWS(LocalSettings(guardrails_with_shadow="supported")) as running:
+        old = start_endpoint(running, archive, wait_until)
+        sagemaker = running.boto3_client("sagemaker")
+        policy = blue_green("CANARY", 3600, CanarySize=percent(50))
+        sagemaker.update_endpoint(EndpointName="e", EndpointConfigName="c", DeploymentConfig=policy)
+
+        def baking() -> bool:
+            described = sagemaker.describe_endpoint(EndpointName="e")
+            variant = described["PendingDeploymentSummary"]["ProductionVariants"][0]
+            return bool(variant["VariantStatus"][0]["Status"] == "Baking")
+
+        wait_until(baking)
+        rows = subprocess.run(["ps", "-A", "-o", "ppid=,pid="], capture_output=True, text=True).stdout.splitlines()
+        pids = [int(row.split()[1]) for row in rows if row.split()[0] == str(running.pid)]
+        assert len(set(pids) - set(old)) >= 4  # two fleets
+        os.kill(running.pid, signal.SIGTERM)
+        wait_until(lambda: not any(alive(pid) for pid in pids), 10)
 
 
 def test_no_server_outlives_its_caller(wait_until: Any) -> None:

@@ -121,7 +121,7 @@ def test_an_update_that_succeeds(policy: dict[str, Any] | None) -> None:
     scene.endpoint.failure_reason = "of an earlier one"
     endpoint = scene.run()
     assert (endpoint.status, endpoint.config_name, endpoint.failure_reason) == (EndpointStatus.IN_SERVICE, "b", None)
-    assert scene.running() == ["b"]
+    assert (scene.running(), endpoint.traffic.shares) == (["b"], {})
     assert (scene.old.ended, scene.new.production[0].count) == (True, 4)
     assert scene.answering() == {"b"}
 
@@ -154,6 +154,16 @@ def test_an_error_after_a_batch_brings_the_old_instances_back() -> None:
     endpoint = scene.run()
     assert (endpoint.status, endpoint.config_name) == (EndpointStatus.IN_SERVICE, "a")
     assert (scene.old.production[0].count, scene.new.ended, scene.answering()) == (4, True, {"a"})
+
+
+def test_traffic_goes_back_as_the_old_instances_come_back() -> None:
+    scene = Scene(rolling(instances(2), 1, RollbackMaximumBatchSize=instances(1)))
+    launches = iter([lambda: None, broken])
+    scene.new.on_launch = lambda: next(launches)()
+    shares: list[float] = []
+    scene.old.on_launch = lambda: shares.append(scene.endpoint.traffic.shares["v"])
+    scene.run()
+    assert shares == [0.5, 0.25]
 
 
 @pytest.mark.parametrize("error", [broken, unhealthy])
