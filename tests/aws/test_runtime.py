@@ -13,6 +13,9 @@ import pytest
 from botocore.exceptions import ClientError
 from scipy import stats
 
+from shadow_provider.local import LocalAWS, LocalSettings
+from tests.aws.conftest import cloud_of
+
 SLOW = """
 import time
 
@@ -304,3 +307,15 @@ def test_large_bodies_and_many_callers_at_once(cloud: Any) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = pool.map(lambda body: cloud.invoke(name, body)["Body"].read(), bodies)
     assert list(answers) == bodies
+
+
+def test_a_model_has_its_time_and_no_more(unique: Any) -> None:
+    slow = "import time\ndef model_fn(d): pass\ndef transform_fn(m, b, c, a): time.sleep(float(b)); return b, c"
+    with LocalAWS(LocalSettings(invocation_timeout=0.5)) as running:
+        cloud = cloud_of(running, unique)
+        name = cloud.endpoint(cloud.config([cloud.variant("v", cloud.model(slow))]))
+        cloud.invoke(name, b"0.01")
+        with pytest.raises(ClientError, match="Your invocation timed out while waiting for a response") as caught:
+            cloud.invoke(name, b"3")
+    assert caught.value.response["Error"]["Code"] == "ModelError"
+    assert caught.value.response["OriginalStatusCode"] == 0

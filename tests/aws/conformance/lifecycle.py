@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.aws.conformance.table import Fact, World, refused
 from tests.aws.conftest import Cloud
 
+_OPEN = "tests/aws/test_open_questions.py::"
 _LIFE, _GUARD = "tests/aws/test_lifecycle.py::", "tests/aws/test_guardrails.py::"
 _SCALING, _QUOTAS = "tests/aws/test_autoscaling.py::", "tests/aws/test_quotas.py::"
 _FAULTS, _MACHINE = "tests/aws/faults/test_faults_of_endpoints.py::", "tests/aws/test_endpoint_machine.py::"
@@ -52,7 +53,10 @@ FACTS = [
         "3.1/rolling-back",
         "?",
         "Whether RollingBack is shown while an update rolls back",
-        proofs=(f"{_GUARD}test_what_an_update_shows_while_it_rolls_back",),
+        proofs=(
+            f"{_GUARD}test_what_an_update_shows_while_it_rolls_back",
+            f"{_OPEN}test_an_update_rolls_back_in_the_state_updating",
+        ),
         setting="rollback_status",
     ),
     Fact(
@@ -106,7 +110,7 @@ FACTS = [
         "3.3/same-config",
         "?",
         "UpdateEndpoint to the configuration that is active",
-        proofs=("tests/aws/test_unknowns.py::test_updates_that_aws_may_refuse",),
+        proofs=(f"{_OPEN}test_the_active_configuration_is_refused",),
         setting="same_config_update",
     ),
     Fact(
@@ -152,7 +156,10 @@ FACTS = [
         "3.6/alarm-at-start",
         "?",
         "An alarm that is in ALARM already",
-        proofs=(f"{_GUARD}test_an_alarm_that_is_in_alarm_already_rolls_back",),
+        proofs=(
+            f"{_GUARD}test_an_alarm_that_is_in_alarm_already_rolls_back",
+            f"{_OPEN}test_an_alarm_that_was_in_alarm_counts_once_it_was_not",
+        ),
         setting="alarm_at_start",
     ),
     Fact(
@@ -173,7 +180,8 @@ FACTS = [
         "Guardrails while there is a shadow",
         proofs=(
             f"{_GUARD}test_a_shadow_makes_it_all_at_once",
-            "tests/aws/test_unknowns.py::test_updates_that_aws_may_refuse",
+            f"{_OPEN}test_guardrails_beside_a_shadow",
+            f"{_OPEN}test_guardrails_are_refused_beside_a_shadow_and_configurations_are_seen_late",
         ),
         setting="guardrails_with_shadow",
     ),
@@ -181,7 +189,10 @@ FACTS = [
         "3.6/rollback-reason",
         "?",
         "FailureReason after an alarm's rollback",
-        proofs=(f"{_GUARD}test_an_alarm_rolls_back",),
+        proofs=(
+            f"{_GUARD}test_an_alarm_rolls_back",
+            f"{_OPEN}test_an_alarm_leaves_no_reason",
+        ),
         setting="rollback_failure_reason",
     ),
     Fact(
@@ -210,6 +221,15 @@ FACTS = [
         proofs=(f"{_MACHINE}test_an_endpoints_life_in_any_order",),
     ),
     Fact(
+        "3.7/scaling-out-fails",
+        "D",
+        "A change of capacity that fails rolls back, the endpoint keeps serving",
+        proofs=(
+            "tests/aws/test_capacities.py::test_a_scale_out_that_fails_changes_nothing",
+            "tests/aws/test_capacities.py::test_a_scale_out_that_fails_is_seen_rolling_back",
+        ),
+    ),
+    Fact(
         "3.7/unknown-variant",
         "I",
         "It refuses a variant that there is not",
@@ -224,7 +244,10 @@ FACTS = [
         "3.7/shadow",
         "?",
         "It changes a shadow, or refuses to",
-        proofs=("tests/aws/test_unknowns.py::test_updates_that_aws_may_refuse",),
+        proofs=(
+            "tests/aws/test_capacities.py::test_the_weight_of_a_shadow_is_its_share",
+            f"{_OPEN}test_a_shadow_keeps_its_weight",
+        ),
         setting="shadow_weight_update",
     ),
     Fact(

@@ -103,7 +103,7 @@ FACTS = [
         "1.1/no-symlinks",
         "D",
         "model.tar.gz holds no links that lead out of it",
-        proofs=("tests/unit/local/test_model_data.py",),
+        proofs=("tests/unit/local/test_model_data.py::test_what_is_unsafe_or_broken_is_refused",),
     ),
     Fact(
         "1.1/network-isolation",
@@ -357,7 +357,9 @@ FACTS = [
         "2.5/consistency",
         "D",
         "CreateEndpoint may not yet see a new configuration",
-        proofs=("tests/aws/test_unknowns.py::test_a_new_configuration_may_not_be_seen_yet",),
+        proofs=(
+            "tests/aws/test_open_questions.py::test_guardrails_are_refused_beside_a_shadow_and_configurations_are_seen_late",
+        ),
         setting="config_consistency_seconds",
     ),
 ]

@@ -12,7 +12,8 @@ from tests.aws.conformance.table import Fact, World, refusal
 from tests.aws.conftest import poll
 
 _CAPTURE, _RUNTIME = "tests/unit/local/test_capture.py::", "tests/aws/test_runtime.py::"
-_CLOUDWATCH, _MATH = "tests/aws/test_cloudwatch.py::", "tests/aws/test_alarms.py::"
+_CLOUDWATCH = "tests/aws/test_cloudwatch.py::"
+_METRICS = "tests/aws/test_endpoint_metrics.py::"
 _CONTAINER = "tests/unit/local/test_inference_handler.py::"
 
 
@@ -86,7 +87,7 @@ def _wrong_unit(world: World) -> None:
 
 def _too_many(world: World) -> None:
     asked = _statistics(world, StartTime=time.time() - 1441 * 60)
-    assert "1440" in refusal(world.cloud.cloudwatch.get_metric_statistics, **asked)[1]
+    assert "limit of 1,440" in refusal(world.cloud.cloudwatch.get_metric_statistics, **asked)[1]
 
 
 def _both_statistics(world: World) -> None:
@@ -192,8 +193,23 @@ FACTS = [
     Fact(
         "5.1/enhanced",
         "D",
-        "Enhanced metrics by InstanceId; streaming metrics",
-        missing="MetricsConfig is stored and shown; there is no streaming",
+        "Enhanced metrics are told apart by InstanceId",
+        proofs=(f"{_METRICS}test_enhanced_metrics_tell_the_instances_apart",),
+    ),
+    Fact("5.1/streaming", "D", "Metrics of streams", missing="there is no streaming"),
+    Fact(
+        "5.2/utilization",
+        "D",
+        "CPU, memory and disk of each instance",
+        proofs=(f"{_METRICS}test_utilization_is_that_of_the_processes_and_their_children",),
+    ),
+    Fact("5.2/gpu", "D", "GPU and GPU memory", missing="nothing looks for a GPU"),
+    Fact(
+        "5.3/idle",
+        "?",
+        "Whether a minute without traffic has no datapoint or a zero",
+        proofs=(f"{_METRICS}test_idle_minutes_can_have_zeros",),
+        setting="idle_metrics",
     ),
     Fact("5.3/exact-dimensions", "D", "A part of the dimensions finds nothing", _partial_dimensions),
     Fact("5.3/unit", "D", "Another unit finds nothing", _wrong_unit),
@@ -204,7 +220,7 @@ FACTS = [
         "5.3/retention",
         "D",
         "Old data is kept in long periods only",
-        proofs=(f"{_CLOUDWATCH}test_old_data_is_kept_in_long_periods_only",),
+        proofs=("tests/unit/local/test_metric_store.py::test_old_values_are_seen_in_long_periods_only",),
     ),
     Fact(
         "5.3/pages",
@@ -216,7 +232,8 @@ FACTS = [
         "5.3/lag",
         "I",
         "Values are seen minutes later",
-        proofs=("tests/aws/faults/test_faults_of_data.py::test_delayed_metrics",),
+        proofs=("tests/unit/local/test_metric_store.py::test_values_can_be_seen_after_the_lag",),
+        setting="metric_lag_seconds",
     ),
     Fact(
         "5.3/throttles",
@@ -247,7 +264,13 @@ FACTS = [
         proofs=("tests/aws/test_fuzz.py::test_what_is_too_large_is_refused_while_it_comes",),
         setting="max_payload_bytes",
     ),
-    Fact("6.2/time", "D", "The model has 60 s", proofs=("tests/aws/test_runtime.py",), setting="invocation_timeout"),
+    Fact(
+        "6.2/time",
+        "D",
+        "The model has 60 s",
+        proofs=(f"{_RUNTIME}test_a_model_has_its_time_and_no_more",),
+        setting="invocation_timeout",
+    ),
     Fact("6.3/code", "D", "The runtime's code is ValidationError, not ValidationException", _runtime_code),
     Fact(
         "6.3/model-error",
