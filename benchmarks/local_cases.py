@@ -21,7 +21,7 @@ import psutil
 from shadow_provider.demo.dataset import held_out_rows
 from shadow_provider.demo.models import build_models
 from shadow_provider.local import LocalAWS, LocalSettings
-from shadow_provider.local.serving.fleet import child_environment
+from shadow_provider.local.serving.instance import child_environment
 
 BUCKET = "bench"
 _ROLE = "arn:aws:iam::123456789012:role/bench"

@@ -18,7 +18,7 @@ from shadow_provider.local.control.calls import Call
 from shadow_provider.local.control.client import ControlClient, Faults, SetFault
 from shadow_provider.local.faults import Fault
 from shadow_provider.local.packing import Source, model_archive
-from shadow_provider.local.serving.fleet import child_environment
+from shadow_provider.local.serving.instance import child_environment
 from shadow_provider.local.settings import ACCESS_KEY, SECRET_KEY, LocalAddress, LocalSettings
 from shadow_provider.local.temporary import owned_directory
 

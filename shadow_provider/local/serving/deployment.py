@@ -19,7 +19,8 @@ from shadow_provider.local.moto_bridge import LocalS3
 from shadow_provider.local.process_guard import ProcessGuard
 from shadow_provider.local.serving import model_data
 from shadow_provider.local.serving.capture import CapturePlan, CaptureWriter
-from shadow_provider.local.serving.fleet import Fleet, ProcessSpec, UnhealthyError, start_all
+from shadow_provider.local.serving.fleet import Fleet, start_all
+from shadow_provider.local.serving.instance import ProcessSpec, UnhealthyError
 from shadow_provider.local.serving.metrics_plan import MetricsPlan
 from shadow_provider.local.serving.mirror import Mirror, MirrorMetrics, mirrored_share
 from shadow_provider.local.serving.usage_publisher import UsagePublisher

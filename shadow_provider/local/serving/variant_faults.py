@@ -15,7 +15,7 @@ from shadow_provider.local.serving.http_client import ContainerResponse
 from shadow_provider.local.serving.invocation import Invocation
 
 if TYPE_CHECKING:
-    from shadow_provider.local.serving.fleet import Instance
+    from shadow_provider.local.serving.instance import Instance
 
 
 @dataclass(frozen=True)
