@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -174,7 +174,7 @@ def _models() -> dict[str, type[BaseModel]]:
     """The models of faults by what they are on."""
     from shadow_provider.local import faults
 
-    models = (faults.ApiFault, faults.VariantFault, faults.EndpointFault, faults.CaptureFault, faults.MetricsFault)
+    models = get_args(faults.Fault)
     return {model.model_fields["on"].default: model for model in models}
 
 

@@ -87,7 +87,7 @@ class Assembly:
         settings = self._settings
         store = MetricStore(lag=settings.real(settings.metric_lag_seconds))
         self._board = FaultBoard(settings.seed)
-        cloudwatch = CloudWatch(store, settings)
+        cloudwatch = CloudWatch(store, settings, self._board)
         self._work = asyncio.create_task(cloudwatch.run())
         alarm_state = cloudwatch.alarms.alarm_state
         self._endpoints = Endpoints(

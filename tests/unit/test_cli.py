@@ -486,7 +486,7 @@ class TestFault:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            (["moon"], "a fault is on api, variant, endpoint, capture, metrics; not on moon"),
+            (["moon"], "a fault is on api, variant, endpoint, capture, metrics, alarm; not on moon"),
             (["api"], "kind: Field required"),
             (["api", "kind=explode"], "kind: Input should be 'throttle', 'server_error'"),
             (["api", "kind=throttle", "operaton=x"], "there is no operaton; did you mean operation?"),

@@ -18,6 +18,7 @@ from shadow_provider.local.cloudwatch.put import TWO_WEEKS_BACK, put
 from shadow_provider.local.cloudwatch.reading import MetricReader, checked, expression_error
 from shadow_provider.local.cloudwatch.statistics import is_percentile
 from shadow_provider.local.errors import AwsError, ValidationException, unknown_operation
+from shadow_provider.local.faults.board import FaultBoard
 from shadow_provider.local.settings import LocalSettings
 from shadow_provider.local.validation import service_model, validate
 
@@ -41,11 +42,16 @@ class CloudWatch:
     Args:
         store: Where the values are, and the time of day.
         settings: The clock, region and account; the defaults if None.
+        faults: What is to go wrong with alarms; nothing if None.
     """
 
-    def __init__(self, store: MetricStore, settings: LocalSettings | None = None) -> None:
+    def __init__(
+        self, store: MetricStore, settings: LocalSettings | None = None, faults: FaultBoard | None = None
+    ) -> None:
         settings = settings or LocalSettings()
-        self.alarms = Alarms(store, settings.clock)
+        faults = faults or FaultBoard()
+        self.alarms = Alarms(store, settings.clock, faults.alarm_state)
+        faults.on_alarm = self.alarms.look_again
         self._store = store
         self._clock = settings.clock
         self._reader = MetricReader(store)

@@ -2,6 +2,7 @@
 
 from shadow_provider.local.faults.models import (
     FAULT,
+    AlarmFault,
     ApiFault,
     CaptureFault,
     EndpointFault,
@@ -13,6 +14,7 @@ from shadow_provider.local.faults.models import (
 
 __all__ = [
     "FAULT",
+    "AlarmFault",
     "ApiFault",
     "CaptureFault",
     "EndpointFault",

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from shadow_provider.local.faults.models import (
+    AlarmFault,
     ApiFault,
     CaptureFault,
     EndpointFault,
@@ -56,7 +57,7 @@ class Armed(Generic[F]):
         limit = self.fault.limit
         if limit is not None and self.fired >= limit:
             return False
-        if not isinstance(self.fault, EndpointFault):
+        if not isinstance(self.fault, EndpointFault | AlarmFault):
             if self.fault.nth is not None and self.seen != self.fault.nth:
                 return False
             if self.fault.probability < 1 and self.rng.random() >= self.fault.probability:
@@ -80,6 +81,7 @@ class FaultBoard:
 
     Attributes:
         on_system_update: Called when a fault was set that puts endpoints into SystemUpdating.
+        on_alarm: Called when a fault on alarms was set or removed.
     """
 
     def __init__(self, seed: int | None = None) -> None:
@@ -90,11 +92,14 @@ class FaultBoard:
         self.endpoint: list[Armed[EndpointFault]] = []
         self.capture: list[Armed[CaptureFault]] = []
         self.metrics: list[Armed[MetricsFault]] = []
+        self.alarm: list[Armed[AlarmFault]] = []
         self.on_system_update: Callable[[], None] | None = None
+        self.on_alarm: Callable[[], None] | None = None
 
     def __iter__(self) -> Iterator[Armed[Fault]]:
         """All of them, in the order they were set."""
-        everything: tuple[Armed[Fault], ...] = (*self.api, *self.variant, *self.endpoint, *self.capture, *self.metrics)
+        requests: tuple[Armed[Fault], ...] = (*self.api, *self.variant, *self.endpoint)
+        everything: tuple[Armed[Fault], ...] = (*requests, *self.capture, *self.metrics, *self.alarm)
         return iter(sorted(everything, key=lambda armed: int(armed.id[1:])))
 
     def add(self, fault: Fault) -> Armed[Fault]:
@@ -105,6 +110,7 @@ class FaultBoard:
         getattr(self, fault.on).append(armed)
         if self.on_system_update is not None and armed in self.system_updates:
             self.on_system_update()
+        self._tell_alarms(fault)
         return armed
 
     def remove(self, fault_id: str) -> bool:
@@ -115,7 +121,12 @@ class FaultBoard:
         getattr(self, found.fault.on).remove(found)
         for undo in found.undo:
             undo()
+        self._tell_alarms(found.fault)
         return True
+
+    def _tell_alarms(self, fault: Fault) -> None:
+        if self.on_alarm is not None and isinstance(fault, AlarmFault):
+            self.on_alarm()
 
     def clear(self) -> int:
         """Removes all and tells how many there were."""
@@ -172,6 +183,13 @@ class FaultBoard:
         for armed in self.metrics:
             if fnmatchcase(metric, armed.fault.metric) and _fires(armed, endpoint, variant):
                 return armed.fault
+        return None
+
+    def alarm_state(self, alarm: str) -> str | None:
+        """The state that an alarm is to have, whatever it watches; None leaves it alone."""
+        for armed in self.alarm:
+            if fnmatchcase(alarm, armed.fault.alarm) and armed.fires():
+                return armed.fault.kind
         return None
 
 

@@ -213,7 +213,20 @@ class MetricsFault(_Counted):
         return _only(self, self.kind, self.seconds, "delayed")
 
 
-Fault = ApiFault | VariantFault | EndpointFault | CaptureFault | MetricsFault
+class AlarmFault(_Fault):
+    """The state that an alarm has, whatever it watches, while the fault is set; without limit unless `times` says so.
+
+    Attributes:
+        alarm: Name of the alarm; a pattern.
+        kind: The state.
+    """
+
+    on: Literal["alarm"] = "alarm"
+    alarm: str = "*"
+    kind: Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
+
+
+Fault = ApiFault | VariantFault | EndpointFault | CaptureFault | MetricsFault | AlarmFault
 FAULT: TypeAdapter[Fault] = TypeAdapter(Annotated[Fault, Field(discriminator="on")])
 
 

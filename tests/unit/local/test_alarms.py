@@ -15,6 +15,8 @@ from shadow_provider.local.cloudwatch.alarm_verdict import EXTRA_PERIODS, Rule, 
 from shadow_provider.local.cloudwatch.metric_store import MetricStore
 from shadow_provider.local.cloudwatch.periods import period_start
 from shadow_provider.local.cloudwatch.service import CloudWatch
+from shadow_provider.local.faults import AlarmFault
+from shadow_provider.local.faults.board import FaultBoard
 from shadow_provider.local.settings import LocalSettings
 
 # A full minute.
@@ -33,9 +35,9 @@ class Clock:
 class Cloud:
     """CloudWatch with one metric and one alarm."""
 
-    def __init__(self, clock: float = 1.0, lag: float = 0.0) -> None:
+    def __init__(self, clock: float = 1.0, lag: float = 0.0, faults: FaultBoard | None = None) -> None:
         self.clock = Clock()
-        self.cloudwatch = CloudWatch(MetricStore(self.clock, lag), LocalSettings(clock=clock))
+        self.cloudwatch = CloudWatch(MetricStore(self.clock, lag), LocalSettings(clock=clock), faults)
         self.call = self.cloudwatch.call
 
     def put(self, value: float, minutes_ago: float = 1, name: str = "m", **others: Any) -> None:
@@ -214,6 +216,24 @@ def test_a_state_that_was_set_holds_until_the_next_evaluation(cloud: Cloud) -> N
     shown = cloud.after(0.9)
     assert (shown["StateValue"], shown["StateReason"], shown["StateReasonData"]) == ("ALARM", "a drill", data)
     assert cloud.after(0.2)["StateValue"] == "OK"
+
+
+def test_a_fault_gives_an_alarm_its_state_at_once_and_for_as_long_as_it_is_set() -> None:
+    board = FaultBoard()
+    cloud = Cloud(faults=board)
+    cloud.alarm()
+    cloud.put(1)
+    assert cloud.after(2)["StateValue"] == "OK"
+    armed = board.add(AlarmFault(alarm="a*", kind="ALARM"))
+    board.add(AlarmFault(alarm="b", kind="INSUFFICIENT_DATA"))
+    for seconds in (0, 2, 2):
+        assert cloud.after(seconds)["StateValue"] == "ALARM"
+    assert "fault" in cloud.after(0)["StateReason"]
+    assert board.remove(armed.id)
+    assert cloud.after(0)["StateValue"] == "OK"
+    board.add(AlarmFault(kind="INSUFFICIENT_DATA", times=1))
+    assert cloud.after(0)["StateValue"] == "INSUFFICIENT_DATA"
+    assert cloud.after(2)["StateValue"] == "OK"
 
 
 def test_an_update_keeps_the_state_until_the_next_evaluation(cloud: Cloud) -> None:
