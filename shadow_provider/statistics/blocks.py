@@ -51,6 +51,17 @@ class BlockMean:
         return float(self.sums.sum()) / total if total > 0 else None
 
     @property
+    def over_time(self) -> "BlockMean":
+        """Itself: what other measures have beside their counts."""
+        return self
+
+    @property
+    def effective(self) -> float:
+        """How many independent blocks it is worth."""
+        spread = self.spread
+        return 0.0 if spread is None else spread.effective
+
+    @property
     def spread(self) -> LongRunVariance | None:
         """Long-run variance of the residuals about the estimate, in units of a block's sum; None for too few blocks."""
         estimate = self.estimate

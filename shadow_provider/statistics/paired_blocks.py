@@ -35,6 +35,11 @@ class PairedBlocks:
     precision: float = DEFAULT_PRECISION
 
     @property
+    def estimate(self) -> float | None:
+        """The difference that was observed; None without any trial."""
+        return self.over_time.estimate
+
+    @property
     def over_time(self) -> BlockMean:
         """The difference as a mean over blocks."""
         return BlockMean(self.pairs.astype(np.float64), (self.worse - self.better).astype(np.float64), self.precision)

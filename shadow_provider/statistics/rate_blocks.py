@@ -38,6 +38,11 @@ class RateBlocks:
     precision: float = DEFAULT_PRECISION
 
     @property
+    def estimate(self) -> float | None:
+        """The difference that was observed; None without any trial."""
+        return self.over_time.estimate
+
+    @property
     def over_time(self) -> BlockMean:
         """The difference as a mean over blocks: each block's residuals about the two overall rates, added to it.
 
