@@ -27,10 +27,10 @@ from shadow_provider.local.protocol import (
     replayed,
     send_response,
 )
-from shadow_provider.local.recognition import INVOCATIONS
+from shadow_provider.local.recognition import INVOCATIONS, other_invocation
 from shadow_provider.local.sagemaker.autoscaling import PREPARED
 from shadow_provider.local.sagemaker.control_plane import ControlPlane
-from shadow_provider.local.serving.runtime import Runtime
+from shadow_provider.local.serving.runtime import JSON, Runtime
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +92,13 @@ class LocalApp:
         headers = headers_of(scope)
         target = headers.get("x-amz-target", "")
         service = _CREDENTIAL_SCOPE.search(headers.get("authorization", ""))
-        if target.startswith((_SAGEMAKER, _CLOUDWATCH)) or (service and service[1] in ("sagemaker", "monitoring")):
+        unknown = other_invocation(raw_path) if scope["method"] == "POST" else None
+        if unknown is not None and (service is None or service[1] != "s3"):
+            # An unsigned one would be an object of S3 to moto.
+            check_announced(headers)
+            await read_body(receive)
+            await send_response(send, error_response(unknown_operation(unknown[0]), JSON))
+        elif target.startswith((_SAGEMAKER, _CLOUDWATCH)) or (service and service[1] in ("sagemaker", "monitoring")):
             check_announced(headers)
             request = Request(scope["method"], raw_path, headers, await read_body(receive))
             await send_response(send, self._ours(request, target))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
+from xml.parsers.expat import ExpatError
 from xml.sax.saxutils import escape
 
 from shadow_provider.local.errors import AwsError, ClientGoneError
@@ -20,6 +21,8 @@ from shadow_provider.local.protocol import Receive, Scope, Send, headers_of, rec
 logger = logging.getLogger(__name__)
 
 _THREADS = 8
+# AWS: the words of S3's error MalformedXML.
+_MALFORMED = "The XML you provided was not well-formed or did not validate against our published schema"
 _StartResponse = Callable[..., Any]
 
 
@@ -99,6 +102,8 @@ class MotoBridge:
             answer = self._moto(environ, gate)
         except (ClientGoneError, AwsError):
             raise
+        except ExpatError:
+            return gate.refuse(environ, "MalformedXML", _MALFORMED)
         except Exception as error:
             logger.exception("moto failed on %s %s", scope["method"], scope["path"])
             return gate.replace(environ, f"{type(error).__name__}")
@@ -140,7 +145,11 @@ class _ErrorGate:
         return [body]
 
     def replace(self, environ: dict[str, Any], cause: str) -> list[bytes]:
-        code, message = "UnknownOperationException", f"The local AWS cannot answer this operation ({cause})."
+        message = f"The local AWS cannot answer this operation ({cause})."
+        return self.refuse(environ, "UnknownOperationException", message)
+
+    def refuse(self, environ: dict[str, Any], code: str, message: str) -> list[bytes]:
+        """Answers with an error, status 400, in the form that the request's protocol has for it."""
         if "HTTP_X_AMZ_TARGET" in environ:
             kind, body = "application/x-amz-json-1.1", json.dumps({"__type": code, "message": message})
         else:

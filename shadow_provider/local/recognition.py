@@ -9,6 +9,15 @@ from typing import Literal
 from urllib.parse import parse_qs, unquote
 
 INVOCATIONS = re.compile(r"/endpoints/([^/]+)/invocations")
+# The runtime's operations that are not implemented, by the end of their paths.
+_OTHER_INVOCATIONS = re.compile(
+    r"/endpoints/([^/]+)/(async-invocations|invocations-response-stream|invocations-bidirectional-stream)"
+)
+_OTHER_OPERATIONS = {
+    "async-invocations": "InvokeEndpointAsync",
+    "invocations-response-stream": "InvokeEndpointWithResponseStream",
+    "invocations-bidirectional-stream": "InvokeEndpointWithBidirectionalStream",
+}
 _OLD_CREDENTIAL = re.compile(r"(?:^|&)AWSAccessKeyId=([^&]+)")
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/[^/]+/([^/]+)/aws4_request")
 # Members that name what an operation is about; RoleArn does so for STS only, elsewhere it is an attribute.
@@ -88,11 +97,19 @@ def recognise(method: str, raw_path: str, query: str, headers: dict[str, str], b
     return asked
 
 
+def other_invocation(raw_path: str) -> tuple[str, str] | None:
+    """Of a path of the runtime that is not InvokeEndpoint's: the operation, which nothing answers, and the endpoint."""
+    found = _OTHER_INVOCATIONS.fullmatch(raw_path)
+    return None if found is None else (_OTHER_OPERATIONS[found[2]], unquote(found[1]))
+
+
 def _recognised(method: str, raw_path: str, query: str, headers: dict[str, str], body: bytes) -> Asked:
     principal, service = _signed(headers, query)
     invocation = INVOCATIONS.fullmatch(raw_path)
     if invocation is not None and method == "POST":
         return Asked("sagemaker-runtime", "InvokeEndpoint", principal, (unquote(invocation[1]),), "json")
+    if method == "POST" and service != "s3" and (operation := other_invocation(raw_path)) is not None:
+        return Asked("sagemaker-runtime", operation[0], principal, (operation[1],), "json")
     target = headers.get("x-amz-target")
     if target is not None:
         return _json_call(target, service, principal, body)

@@ -64,6 +64,11 @@ class LocalSettings(BaseModel):
             the update is "refused". AWS's behaviour is unknown.
         shadow_weight_update: Whether UpdateEndpointWeightsAndCapacities changes a shadow ("supported") or is "refused".
             AWS's behaviour is unknown.
+        mirror_share: How the share of requests that a shadow gets follows from the weights: min(1, shadow weight /
+            production weight) ("ratio") or min(1, shadow weight) ("shadow_weight"). AWS publishes no formula; both
+            agree where the production weight is 1.
+        target_variant_shadow: Whether a TargetVariant that names a shadow is "refused", as one that does not exist, or
+            "served": the shadow's answer goes to the caller, production is not asked. AWS's behaviour is unknown.
         same_config_update: What UpdateEndpoint to the configuration that is already active does: a "full_update", or it
             is "refused". AWS's behaviour is unknown.
         config_consistency_seconds: How long CreateEndpoint and UpdateEndpoint do not yet see a new endpoint
@@ -113,6 +118,8 @@ class LocalSettings(BaseModel):
     alarm_at_start: Literal["rollback", "ignore"] = "rollback"
     guardrails_with_shadow: Literal["all_at_once", "supported", "refused"] = "all_at_once"
     shadow_weight_update: Literal["supported", "refused"] = "supported"
+    mirror_share: Literal["ratio", "shadow_weight"] = "ratio"
+    target_variant_shadow: Literal["refused", "served"] = "refused"
     same_config_update: Literal["full_update", "refused"] = "full_update"
     config_consistency_seconds: float = Field(default=0.0, ge=0)
     mirror_queue_size: int = Field(default=256, ge=1)

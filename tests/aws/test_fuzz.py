@@ -117,6 +117,27 @@ def test_odd_targets(fuzzed: LocalAWS, target: str) -> None:
     assert (answer.status, answer.code) == (400, "UnknownOperationException")
 
 
+@pytest.mark.parametrize("service", [None, "sagemaker"])
+@pytest.mark.parametrize(
+    "end", ["async-invocations", "invocations-response-stream", "invocations-bidirectional-stream"]
+)
+def test_what_the_runtime_does_not_implement(fuzzed: LocalAWS, end: str, service: str | None) -> None:
+    authorization = {} if service is None else {"Authorization": signed(service)}
+    request = head(length=3, path=f"/endpoints/prices/{end}", **authorization) + b"1,2"
+    answer = ask(fuzzed.endpoint_url, request).check()
+    assert (answer.status, answer.code) == (400, "UnknownOperationException")
+    assert answer.headers["content-type"] == "application/json"
+    assert fuzzed.calls()[-1].resources == ("prices",)
+
+
+@pytest.mark.parametrize(("method", "query"), [("POST", "delete"), ("PUT", "tagging"), ("PUT", "cors")])
+@pytest.mark.parametrize("body", [b"<Tagging><", b"no XML", b"<a></b>"])
+def test_malformed_xml(fuzzed: LocalAWS, method: str, query: str, body: bytes) -> None:
+    request = head(length=len(body), method=method, path=f"/fuzzed?{query}", Authorization=signed("s3")) + body
+    answer = ask(fuzzed.endpoint_url, request).check()
+    assert (answer.status, answer.code) == (400, "MalformedXML")
+
+
 PATHS = [
     "/%00",
     "/../../etc/passwd",

@@ -16,6 +16,7 @@ from tests.aws.updates import Update, alarm, further, share_is
 from tests.deployment_policies import blue_green, instances, percent, rolling
 
 CLOCK = 300
+MEASURING = "def model_fn(d): pass\ndef transform_fn(m, b, c, a): return str(len(b)), 'text/csv'"
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,9 @@ def other_aws() -> Iterator[LocalAWS]:
         guardrails_with_shadow="supported",
         shadow_weight_update="refused",
         same_config_update="refused",
+        mirror_share="shadow_weight",
+        target_variant_shadow="served",
+        max_payload_bytes=6_291_456,
     )
     with LocalAWS(settings) as running:
         yield running
@@ -42,6 +46,11 @@ def cloud(other_aws: LocalAWS, unique: Callable[[str], str]) -> Cloud:
 def models(cloud: Cloud) -> list[str]:
     """Models that answer with their index."""
     return [cloud.model(NUMBERED.format(n=number)) for number in range(2)]
+
+
+def counters(running: LocalAWS, name: str) -> Any:
+    (status,) = [item for item in running.status()["endpoints"] if item["name"] == name]
+    return status["counters"]
 
 
 def test_an_alarm_leaves_no_reason(cloud: Cloud, models: list[str], unique: Any) -> None:
@@ -97,13 +106,76 @@ def test_guardrails_beside_a_shadow(
         change.ends_with(change.new)
         further(seen, 20)
     assert set(seen) == {b"0", b"1"}
-    (status,) = [item for item in other_aws.status()["endpoints"] if item["name"] == change.name]
     # Only what the new fleet answered was mirrored.
-    assert 0 < status["counters"]["s"]["mirrored"] <= seen.count(b"1") + 3
+    assert 0 < counters(other_aws, change.name)["s"]["mirrored"] <= seen.count(b"1") + 3
     # And the shadow goes again.
     change.old, change.new = change.new, change.old
     change.begin(policy)
     assert "ShadowProductionVariants" not in change.ends_with(change.new)
+
+
+def test_a_shadow_that_is_asked_for_answers(cloud: Cloud, models: list[str], other_aws: LocalAWS) -> None:
+    change = Update(cloud, models)
+    shadow = cloud.variant("s", models[0])
+    change.new = cloud.config([cloud.variant("v", models[1], InitialInstanceCount=2)], [shadow])
+    change.begin()
+    change.ends_with(change.new)
+    for _ in range(5):
+        answer = cloud.invoke(change.name, TargetVariant="s")
+        assert (answer["InvokedProductionVariant"], answer["Body"].read()) == ("s", b"0")
+    counted = counters(other_aws, change.name)
+    # It has got them already: nothing of them is mirrored, and production has no part in it.
+    assert (counted["s"]["requests"], counted["s"]["mirrored"], counted["v"]["requests"]) == (5, 0, 0)
+    assert cloud.invoke(change.name, TargetVariant="v")["InvokedProductionVariant"] == "v"
+    poll(lambda: counters(other_aws, change.name)["s"]["mirrored"] == 1)
+    with pytest.raises(ClientError, match="Variant t not found"):
+        cloud.invoke(change.name, TargetVariant="t")
+
+
+def test_a_shadow_that_is_asked_for_answers_while_traffic_shifts(cloud: Cloud, models: list[str]) -> None:
+    change = Update(cloud, models)
+    configs = [
+        cloud.config([cloud.variant("v", model, InitialInstanceCount=2)], [cloud.variant("s", other)])
+        for model, other in (models, models[::-1])
+    ]
+    change.new = configs[0]
+    change.begin()
+    change.ends_with(change.new)
+    change.old, change.new = configs
+    change.begin(blue_green("CANARY", 450, 450, CanarySize=percent(50)))
+
+    def answers() -> set[bytes]:
+        return {cloud.invoke(change.name, TargetVariant="s")["Body"].read() for _ in range(10)}
+
+    change.baking("of 1 instance(s)")
+    assert answers() == {b"1"}
+    change.baking("TerminationWaitInSeconds")
+    assert answers() == {b"0"}
+    change.ends_with(change.new)
+
+
+def test_the_share_is_the_shadows_weight_whatever_productions_is(
+    cloud: Cloud, models: list[str], other_aws: LocalAWS
+) -> None:
+    production = cloud.variant("v", models[0], InitialVariantWeight=4)
+    name = cloud.endpoint(cloud.config([production], [cloud.variant("s", models[1])]))
+    for _ in range(40):
+        cloud.invoke(name)
+    poll(lambda: counters(other_aws, name)["s"]["mirrored"] == 40)
+    cloud.sagemaker.update_endpoint_weights_and_capacities(
+        EndpointName=name, DesiredWeightsAndCapacities=[{"VariantName": "v", "DesiredWeight": 8}]
+    )
+    cloud.settled(name)
+    for _ in range(40):
+        cloud.invoke(name)
+    poll(lambda: counters(other_aws, name)["s"]["mirrored"] == 80)
+
+
+def test_the_payload_has_the_service_models_limit(cloud: Cloud) -> None:
+    name = cloud.endpoint(cloud.config([cloud.variant("v", cloud.model(MEASURING))]))
+    assert cloud.invoke(name, bytes(6_291_456))["Body"].read() == b"6291456"
+    with pytest.raises(ClientError, match="exceeds the limit of 6291456 bytes"):
+        cloud.invoke(name, bytes(6_291_457))
 
 
 def test_a_shadow_keeps_its_weight(cloud: Cloud, models: list[str]) -> None:

@@ -171,6 +171,15 @@ def test_production_variants_share_by_weight(cloud: Any) -> None:
     assert cloud.invoke(name, TargetVariant="a")["InvokedProductionVariant"] == "a"
 
 
+def test_a_payload_may_have_the_documented_25_mib(cloud: Any) -> None:
+    measuring = "def model_fn(d): pass\ndef transform_fn(m, b, c, a): return str(len(b)), 'text/csv'"
+    name = cloud.endpoint(cloud.config([cloud.variant("v", cloud.model(measuring))]))
+    limit = 25 * 1024 * 1024
+    assert cloud.invoke(name, bytes(limit))["Body"].read() == b"26214400"
+    with pytest.raises(ClientError, match="exceeds the limit of 26214400 bytes"):
+        cloud.invoke(name, bytes(limit + 1))
+
+
 @pytest.mark.parametrize(("production", "shadow", "share"), [(1, 0.5, 0.5), (2, 0.5, 0.25), (1, 3, 1.0), (1, 0, 0.0)])
 def test_the_weights_give_the_mirrored_share(
     cloud: Any, status: Any, wait_until: Any, production: float, shadow: float, share: float

@@ -126,7 +126,7 @@ class Deployment:
         self.mirrors = [
             Mirror(
                 shadow,
-                mirrored_share(self.production[0].weight, shadow.weight),
+                self._mirrored_share(shadow),
                 machinery.settings.mirror_queue_size,
                 random.Random(None if seed is None else f"{seed}/{name}/mirror"),  # noqa: S311
                 MirrorMetrics(machinery.metrics, endpoint, shadow.name, self._metrics_plan.invocations),
@@ -186,7 +186,10 @@ class Deployment:
         """Changes a variant's weight, and with it the shares of what is mirrored."""
         variant.weight = weight
         for mirror in self.mirrors:
-            mirror.share = mirrored_share(self.production[0].weight, mirror.shadow.weight)
+            mirror.share = self._mirrored_share(mirror.shadow)
+
+    def _mirrored_share(self, shadow: Variant) -> float:
+        return mirrored_share(self.production[0].weight, shadow.weight, self._machinery.settings.mirror_share)
 
     async def retire(self) -> None:
         """Lets the requests and copies under way finish, writes all captures, stops the processes."""
@@ -231,9 +234,13 @@ class Deployment:
                 self._idle.set()
 
     def choose(self, target: str | None) -> Variant | None:
-        """The production variant for a request: the target, else by weight; None if there is no such variant."""
+        """The variant that answers a request: the target, else by weight; None if there is no such variant.
+
+        Only a target can make that a shadow, and only if the setting `target_variant_shadow` says so.
+        """
         if target is not None:
-            return next((variant for variant in self.production if variant.name == target), None)
+            served = self._machinery.settings.target_variant_shadow == "served"
+            return next((item for item in (self.variants if served else self.production) if item.name == target), None)
         if len(self.production) == 1:
             return self.production[0]
         weights = [variant.weight for variant in self.production]

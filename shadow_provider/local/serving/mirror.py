@@ -17,12 +17,20 @@ logger = logging.getLogger(__name__)
 MIRROR_NAMESPACE = "Local/SageMaker"
 
 
-def mirrored_share(production_weight: float, shadow_weight: float) -> float:
-    """The share of requests that is copied: min(1, shadow weight / production weight).
+def mirrored_share(production_weight: float, shadow_weight: float, rule: str) -> float:
+    """The share of requests that is copied.
 
-    AWS publishes no formula. Its notebook says that weights 1 and 0.5 mirror 50 %; this agrees with all published
-    examples and with min(1, shadow weight) where the production weight is 1.
+    AWS publishes no formula. Its notebook says that weights 1 and 0.5 mirror 50 %; both rules agree with that and with
+    all published examples, whose production weight is 1.
+
+    Args:
+        production_weight: The production variant's weight.
+        shadow_weight: The shadow variant's weight.
+        rule: The setting `mirror_share`: "ratio" is min(1, shadow weight / production weight), "shadow_weight" is
+            min(1, shadow weight).
     """
+    if rule == "shadow_weight":
+        return min(1.0, shadow_weight)
     if production_weight <= 0:
         return 1.0 if shadow_weight > 0 else 0.0
     return min(1.0, shadow_weight / production_weight)

@@ -113,7 +113,8 @@ class Runtime:
                 # All of this is behind the answer: nothing in it makes the caller wait.
                 overhead = time.perf_counter() - started - outcome.model_seconds
                 for mirror in deployment.mirrors:
-                    mirror.offer(invocation)
+                    if mirror.shadow is not variant:
+                        mirror.offer(invocation)
                 variant.account(invocation, outcome, overhead)
 
     def _check(self, name: str, headers: dict[str, str]) -> Endpoint:

@@ -63,7 +63,8 @@ class Traffic:
         variant = chooser.choose(target)
         if variant is None:
             return chooser, None
-        to_second = self._rng.random() < self._shares[variant.name]
+        # Shares are those of production variants; a shadow that is asked for itself goes with the weights.
+        to_second = self._rng.random() < self._shares.get(variant.name, float(moved))
         for deployment in (second, first) if to_second else (first, second):
             found = deployment.choose(variant.name)
             # A fleet that is down gets nothing while the other one is up.

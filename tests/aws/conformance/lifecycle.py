@@ -325,6 +325,24 @@ FACTS = [
         proofs=(f"{_LIFE}test_model_data_that_cannot_be_used",),
     ),
     Fact(
+        "12/serial-pipelines",
+        "?",
+        "Whether a serial pipeline counts as multi-container, which excludes a shadow; here it does",
+        proofs=("tests/aws/test_control_plane.py::test_a_shadow_of_several_containers_is_refused",),
+    ),
+    Fact(
+        "12/throttle-rates",
+        "?",
+        "The control plane's rates",
+        missing="nothing is throttled by itself; a fault throttles at any rate",
+    ),
+    Fact(
+        "12/exclusion-words",
+        "?",
+        "The words of a shadow's exclusions",
+        missing="the exclusions are AWS's, their words are ours",
+    ),
+    Fact(
         "12/inference-components",
         "?",
         "Inference components with a shadow",

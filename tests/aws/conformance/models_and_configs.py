@@ -326,7 +326,7 @@ FACTS = [
     Fact(
         "2.2/same-name",
         "?",
-        "A shadow of the production variant's name is refused",
+        "A shadow of the production variant's name is refused: metrics and captures have nothing else to tell them apart",
         refused("create_endpoint_config", "Variant names must be unique", **_shadowed(VariantName="v")),
     ),
     Fact(
@@ -339,7 +339,11 @@ FACTS = [
         "2.3/share",
         "I",
         "The mirrored share is min(1, shadow weight / production weight)",
-        proofs=("tests/aws/test_runtime.py::test_the_weights_give_the_mirrored_share",),
+        proofs=(
+            "tests/aws/test_runtime.py::test_the_weights_give_the_mirrored_share",
+            "tests/aws/test_open_questions.py::test_the_share_is_the_shadows_weight_whatever_productions_is",
+        ),
+        setting="mirror_share",
     ),
     Fact("2.4/summary", "D", "DescribeEndpoint shows a summary of the capture with exactly five members", _summary),
     Fact(

@@ -13,6 +13,7 @@ from tests.aws.conftest import poll
 
 _CAPTURE, _RUNTIME = "tests/unit/local/test_capture.py::", "tests/aws/test_runtime.py::"
 _CLOUDWATCH = "tests/aws/test_cloudwatch.py::"
+_OPEN = "tests/aws/test_open_questions.py::"
 _METRICS = "tests/aws/test_endpoint_metrics.py::"
 _CONTAINER = "tests/unit/local/test_inference_handler.py::"
 
@@ -256,12 +257,26 @@ FACTS = [
     ),
     Fact("6.1/inference-id", "D", "InferenceId has at most 64 characters", _inference_id),
     Fact("6.1/case", "D", "The endpoint's name is matched exactly when it is invoked", _case),
-    Fact("6.1/target-shadow", "?", "TargetVariant that names a shadow", _target_shadow),
+    Fact(
+        "6.1/target-shadow",
+        "?",
+        "TargetVariant that names a shadow",
+        _target_shadow,
+        proofs=(
+            f"{_OPEN}test_a_shadow_that_is_asked_for_answers",
+            f"{_OPEN}test_a_shadow_that_is_asked_for_answers_while_traffic_shifts",
+        ),
+        setting="target_variant_shadow",
+    ),
     Fact(
         "6.2/payload",
         "D",
         "A largest payload: 25 MB, or 6 MB by the service model",
-        proofs=("tests/aws/test_fuzz.py::test_what_is_too_large_is_refused_while_it_comes",),
+        proofs=(
+            "tests/aws/test_fuzz.py::test_what_is_too_large_is_refused_while_it_comes",
+            f"{_RUNTIME}test_a_payload_may_have_the_documented_25_mib",
+            f"{_OPEN}test_the_payload_has_the_service_models_limit",
+        ),
         setting="max_payload_bytes",
     ),
     Fact(
@@ -290,7 +305,13 @@ FACTS = [
         "Whether a slow shadow costs the caller time (documented: no impact)",
         proofs=(f"{_RUNTIME}test_a_slow_shadow_changes_nothing_for_the_caller",),
     ),
-    Fact("6.3/streams", "D", "InvokeEndpointWithResponseStream", missing="not implemented"),
+    Fact(
+        "6.3/streams",
+        "D",
+        "InvokeEndpointWithResponseStream",
+        missing="not implemented: UnknownOperationException, whether the call is signed or not",
+    ),
+    Fact("12/streams", "?", "Whether streams are mirrored and captured", missing="there is no streaming"),
     Fact(
         "7/start",
         "D",

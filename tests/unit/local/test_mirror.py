@@ -33,7 +33,12 @@ class FakeShadow:
     [(1, 0.5, 0.5), (1, 1, 1.0), (2, 0.5, 0.25), (1, 3, 1.0), (1, 0, 0.0), (0, 1, 1.0), (0, 0, 0.0)],
 )
 def test_the_share_is_the_ratio_of_the_weights_and_at_most_one(production: float, shadow: float, share: float) -> None:
-    assert mirrored_share(production, shadow) == share
+    assert mirrored_share(production, shadow, "ratio") == share
+
+
+@pytest.mark.parametrize(("production", "shadow", "share"), [(1, 0.5, 0.5), (2, 0.5, 0.5), (4, 3, 1.0), (1, 0, 0.0)])
+def test_the_share_can_be_the_shadows_weight_alone(production: float, shadow: float, share: float) -> None:
+    assert mirrored_share(production, shadow, "shadow_weight") == share
 
 
 @pytest.mark.parametrize("share", [0.01, 0.25, 0.5, 0.9, 0.999])

@@ -46,6 +46,14 @@ def test_an_endpoints_name_in_the_path() -> None:
     assert asked == Asked("sagemaker-runtime", "InvokeEndpoint", "AKIA1", ("my-endpoint",), "json")
 
 
+def test_the_runtimes_other_operations_and_a_bucket_that_looks_like_them() -> None:
+    path = "/endpoints/my%20endpoint/invocations-response-stream"
+    asked = recognise("POST", path, "", headers("sagemaker"), b"")
+    operation = "InvokeEndpointWithResponseStream"
+    assert asked == Asked("sagemaker-runtime", operation, "AKIA1", ("my endpoint",), "json")
+    assert recognise("POST", path, "uploads", headers("s3"), b"").operation == "CreateMultipartUpload"
+
+
 @pytest.mark.parametrize("body", [b"", b"no json", b"[1]", b'{"EndpointName": 3}', b"\xff"])
 def test_a_body_that_says_nothing(body: bytes) -> None:
     sent = headers("sagemaker", x_amz_target="SageMaker.DescribeEndpoint")

@@ -9,7 +9,6 @@ import pytest
 from pydantic import ValidationError
 
 from shadow_provider.local import LocalAddress, LocalSettings
-from shadow_provider.local.serving.mirror import mirrored_share
 
 
 def test_the_connection_reaches_sts_too() -> None:
@@ -57,14 +56,6 @@ def test_the_clock_shortens_startup_windows_but_leaves_processes_time_to_start(
     clock: float, window: float | None, seconds: float
 ) -> None:
     assert LocalSettings(clock=clock).startup_window(window) == seconds
-
-
-@pytest.mark.parametrize(
-    ("production", "shadow", "share"),
-    [(1, 0.5, 0.5), (1, 1, 1), (2, 1, 0.5), (1, 7, 1), (1, 0, 0), (0, 1, 1), (0, 0, 0)],
-)
-def test_mirrored_share(production: float, shadow: float, share: float) -> None:
-    assert mirrored_share(production, shadow) == share
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
