@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +28,27 @@ def environment(**others: str) -> dict[str, str]:
     return {**clean, "PYTHONPATH": path, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{clean['PATH']}", **others}
 
 
-def test_the_first_steps_work(fresh_local_aws: LocalAWS) -> None:
+@pytest.fixture
+def empty_aws() -> Iterator[LocalAWS]:
+    """A server of its own: what other tests need of theirs stays."""
+    with LocalAWS(LocalSettings(seed=0, clock=60)) as running:
+        yield running
+
+
+def test_the_first_steps_work(empty_aws: LocalAWS) -> None:
     (first, *_) = blocks("local.md")
     assert len(first.splitlines()) < 40
     expected = re.findall(r"^print\(.*\)  # (.*)$", first, re.MULTILINE)
     done = subprocess.run(
         [sys.executable, "-c", first],
-        env=environment(**fresh_local_aws.address.environment),
+        env=environment(**empty_aws.address.environment),
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == expected
-    (endpoint,) = fresh_local_aws.status()["endpoints"]
+    (endpoint,) = empty_aws.status()["endpoints"]
     assert endpoint["counters"]["shadow"]["mirrored"] == 1
 
 

@@ -326,7 +326,7 @@ FACTS = [
     Fact(
         "2.2/same-name",
         "?",
-        "A shadow of the production variant's name is refused: metrics and captures have nothing else to tell them apart",
+        "A shadow of the production variant's name is refused: nothing else tells metrics and captures apart",
         refused("create_endpoint_config", "Variant names must be unique", **_shadowed(VariantName="v")),
     ),
     Fact(
