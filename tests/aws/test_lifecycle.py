@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from botocore.exceptions import ClientError
 
@@ -202,3 +205,18 @@ def test_the_container_gets_its_environment_and_not_ours(cloud: Any, monkeypatch
     model = cloud.model(source, Environment={"MY_OWN": "x", "AWS_SET_BY_CALLER": "y"})
     name = cloud.endpoint(cloud.config([cloud.variant("v", model)]))
     assert cloud.invoke(name)["Body"].read() == b"AWS_SET_BY_CALLER,MY_OWN1"
+
+
+def test_a_process_that_cannot_be_started_again_is_started_once_it_can(
+    cloud: Any, status: Any, wait_until: Any
+) -> None:
+    name = cloud.endpoint(cloud.config([cloud.variant("v", cloud.model())]))
+    (variant,) = status(name)["variants"]
+    (pid,) = variant["pids"]
+    directory = Path(psutil.Process(pid).cwd())
+    away = directory.rename(directory.with_name("away"))
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: status(name)["variants"][0]["restarts"] > 0)
+    away.rename(directory)
+    wait_until(lambda: status(name)["variants"][0]["healthy"] == 1)
+    assert cloud.invoke(name)["Body"].read() == b"1,2\n"

@@ -193,10 +193,13 @@ class Instance:
             logger.warning("%s: model process ended with %s, restarting; log %s", self._spec.label, code, self.log_path)
             await asyncio.sleep(_RESTART_PAUSE)
             self.restarts += 1
-            with contextlib.suppress(UnhealthyError):
+            try:
                 await self._launch()
-                continue
-            await self._end_process()
+            except UnhealthyError:
+                await self._end_process()
+            except OSError:
+                # Too many open files, or no memory for a process: that may pass.
+                logger.exception("%s: a model process could not be started again", self._spec.label)
 
     async def _end_process(self) -> None:
         process = self._process

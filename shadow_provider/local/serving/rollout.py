@@ -144,11 +144,10 @@ class Rollout:
         endpoint, kind = self._endpoint, None if self._fault is None else self._fault.kind
         if kind == "out_of_service":
             endpoint.traffic.only(None)
-            live, endpoint.live = endpoint.live, None
-            mixed, endpoint.mixed = endpoint.mixed, None
-            for deployment in (self._new, live, mixed):
-                if deployment is not None:
-                    await self._retire(deployment)
+            # They stay the endpoint's until they have ended: whoever calls this off has to find them.
+            for deployment in reversed(endpoint.deployments):
+                await self._retire(deployment)
+            endpoint.live = endpoint.mixed = None
             endpoint.settle(EndpointStatus.OUT_OF_SERVICE, reason)
         elif endpoint.live is None:
             await self._new.stop()

@@ -147,6 +147,17 @@ def test_an_old_fleet_that_does_not_stop_is_left_behind() -> None:
     assert (scene.run().status, scene.answering()) == (EndpointStatus.IN_SERVICE, {"b"})
 
 
+def test_what_is_called_off_while_an_endpoint_goes_out_of_service_is_still_there_to_be_stopped() -> None:
+    def called_off() -> None:
+        raise asyncio.CancelledError
+
+    scene = Scene(None, EndpointFault(kind="out_of_service"))
+    scene.new.on_retire = called_off
+    with pytest.raises(asyncio.CancelledError):
+        scene.run()
+    assert scene.running() == ["a", "b"]
+
+
 def test_an_error_after_a_batch_brings_the_old_instances_back() -> None:
     scene = Scene(rolling(instances(2), 1))
     launches = iter([lambda: None, broken])
