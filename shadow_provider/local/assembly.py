@@ -21,8 +21,8 @@ from shadow_provider.local.moto_bridge import MotoBridge
 from shadow_provider.local.process_guard import ProcessGuard
 from shadow_provider.local.protocol import Receive, Scope, Send
 from shadow_provider.local.sagemaker.control_plane import ControlPlane
-from shadow_provider.local.serving.deployment import Machinery
 from shadow_provider.local.serving.endpoints import Endpoints
+from shadow_provider.local.serving.machinery import Machinery
 from shadow_provider.local.serving.runtime import Runtime
 from shadow_provider.local.settings import LocalSettings
 

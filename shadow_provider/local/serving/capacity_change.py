@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shadow_provider.local.faults import EndpointFault
-from shadow_provider.local.serving.deployment import Deployment, DeploymentError, Machinery
+from shadow_provider.local.serving.deployment import Deployment, DeploymentError
 from shadow_provider.local.serving.endpoint import Endpoint, EndpointStatus
+from shadow_provider.local.serving.machinery import Machinery
 from shadow_provider.local.serving.rollout import SERVICE_FAILED
 from shadow_provider.local.serving.variant import Stage, Variant
 

@@ -3,66 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import random
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from shadow_provider.local.cloudwatch.metric_store import MetricStore
-from shadow_provider.local.faults.board import FaultBoard
-from shadow_provider.local.moto_bridge import LocalS3
-from shadow_provider.local.process_guard import ProcessGuard
 from shadow_provider.local.serving import model_data
 from shadow_provider.local.serving.capture import CapturePlan, CaptureWriter
 from shadow_provider.local.serving.fleet import Fleet, start_all
 from shadow_provider.local.serving.instance import ProcessSpec, UnhealthyError
+from shadow_provider.local.serving.machinery import Machinery
 from shadow_provider.local.serving.metrics_plan import MetricsPlan
 from shadow_provider.local.serving.mirror import Mirror, MirrorMetrics, mirrored_share
 from shadow_provider.local.serving.usage_publisher import UsagePublisher
 from shadow_provider.local.serving.variant import Variant, VariantCounters
 from shadow_provider.local.serving.variant_faults import VariantFaults
 from shadow_provider.local.serving.variant_metrics import VariantMetrics
-from shadow_provider.local.settings import LocalSettings
 
 logger = logging.getLogger(__name__)
 
 
 class DeploymentError(Exception):
     """The new fleet did not come up; the text is AWS's FailureReason."""
-
-
-@dataclass(frozen=True)
-class Machinery:
-    """What all deployments of the server share.
-
-    Attributes:
-        settings: The server's settings.
-        s3: The local S3.
-        metrics: The local CloudWatch's store.
-        work_dir: Model data of the running fleets.
-        log_dir: Logs of the model processes.
-        socket_dir: Their sockets.
-        numbers: Numbers the processes.
-        faults: What is to go wrong.
-        guard: Ends what model processes started, whatever happens to the server.
-        alarm_state: The state of a CloudWatch alarm by its name; None if there is no such alarm.
-    """
-
-    settings: LocalSettings
-    s3: LocalS3
-    metrics: MetricStore
-    work_dir: Path
-    log_dir: Path
-    socket_dir: Path
-    numbers: itertools.count[int]
-    faults: FaultBoard
-    guard: ProcessGuard
-    alarm_state: Callable[[str], str | None]
 
 
 @dataclass(frozen=True)

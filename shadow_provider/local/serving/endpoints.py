@@ -14,8 +14,9 @@ from typing import Any
 from shadow_provider.local.errors import ValidationException, already_exists, in_progress, not_found
 from shadow_provider.local.faults.board import Change
 from shadow_provider.local.serving.capacity_change import CapacityChange, Desired
-from shadow_provider.local.serving.deployment import Deployment, Machinery, VariantPlan
+from shadow_provider.local.serving.deployment import Deployment, VariantPlan
 from shadow_provider.local.serving.endpoint import IN_PROGRESS, Endpoint, EndpointStatus
+from shadow_provider.local.serving.machinery import Machinery
 from shadow_provider.local.serving.rollout import Rollout
 from shadow_provider.local.serving.rollout_plan import RolloutPlan
 from shadow_provider.local.serving.traffic import Traffic

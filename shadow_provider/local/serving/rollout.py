@@ -8,8 +8,9 @@ from collections.abc import Mapping
 
 from shadow_provider.local.faults import EndpointFault
 from shadow_provider.local.serving.alarm_watch import AlarmWatch
-from shadow_provider.local.serving.deployment import Deployment, DeploymentError, Machinery
+from shadow_provider.local.serving.deployment import Deployment, DeploymentError
 from shadow_provider.local.serving.endpoint import Endpoint, EndpointStatus
+from shadow_provider.local.serving.machinery import Machinery
 from shadow_provider.local.serving.rollout_plan import Bake, Launch, Retire, RolloutPlan, Shift, plan_rollback
 from shadow_provider.local.serving.variant import Stage
 

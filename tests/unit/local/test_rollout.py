@@ -12,8 +12,9 @@ import pytest
 from shadow_provider.local import LocalSettings
 from shadow_provider.local.faults import EndpointFault
 from shadow_provider.local.serving.alarm_watch import AlarmWatch
-from shadow_provider.local.serving.deployment import Deployment, DeploymentError, Machinery
+from shadow_provider.local.serving.deployment import Deployment, DeploymentError
 from shadow_provider.local.serving.endpoint import Endpoint, EndpointStatus
+from shadow_provider.local.serving.machinery import Machinery
 from shadow_provider.local.serving.rollout import SERVICE_FAILED, Rollout
 from shadow_provider.local.serving.rollout_plan import plan_rollout
 from shadow_provider.local.serving.traffic import Traffic
