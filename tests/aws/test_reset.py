@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from shadow_provider.local import LocalAWS, LocalSettings
 from shadow_provider.local.faults import ApiFault, VariantFault
-from tests.aws.conftest import ECHO, IMAGE, ROLE, poll
+from tests.aws.conftest import ECHO, IMAGE, ROLE, cloud_of, poll
 
 
 @pytest.fixture(scope="module")
@@ -150,3 +153,53 @@ def test_a_page_in_a_browser_cannot_reset(own: LocalAWS) -> None:
     with pytest.raises(urllib.error.HTTPError, match="415"):
         urllib.request.urlopen(request)
     assert own.boto3_client("s3").list_buckets()["Buckets"][0]["Name"] == "precious"
+
+
+# Of the processes the third never comes up; a request takes longer than anybody waits for a reset.
+STUCK = """
+import os, time
+
+def model_fn(model_dir):
+    for number in range(9):
+        try:
+            os.mkdir(os.path.join(os.environ["STARTED"], str(number)))
+        except FileExistsError:
+            continue
+        break
+    time.sleep(600 if number == 2 else 0)
+
+def transform_fn(model, body, content_type, accept):
+    time.sleep(20)
+    return body, content_type
+"""
+
+
+def test_a_reset_waits_for_no_request_of_instances_that_are_added(
+    own: LocalAWS, unique: Callable[[str], str], tmp_path: Path
+) -> None:
+    own.reset()
+    cloud = cloud_of(own, unique)
+    name = cloud.endpoint(
+        cloud.config([cloud.variant("v", cloud.model(STUCK, Environment={"STARTED": str(tmp_path)}))])
+    )
+
+    def variant() -> Any:
+        return own.status()["endpoints"][0]["variants"][0]
+
+    def call() -> None:
+        with pytest.raises(ClientError, match="ModelError"):
+            cloud.invoke(name)
+
+    cloud.sagemaker.update_endpoint_weights_and_capacities(
+        EndpointName=name, DesiredWeightsAndCapacities=[{"VariantName": "v", "DesiredInstanceCount": 3}]
+    )
+    poll(lambda: variant()["healthy"] == 2)
+    callers = [threading.Thread(target=call) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    poll(lambda: variant()["in_flight"] == 4)
+    begun = time.monotonic()
+    own.reset()
+    assert time.monotonic() - begun < 10
+    for caller in callers:
+        caller.join()

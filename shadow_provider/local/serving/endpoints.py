@@ -163,7 +163,13 @@ class Endpoints:
         self._closing = True
         for change in self._changes:
             change.cancel()
-        await asyncio.gather(*self._changes, return_exceptions=True)
+        called_off = asyncio.gather(*self._changes, return_exceptions=True)
+        # What a change waits for on its way out are requests, which end with the processes that have them.
+        await self._stop_all()
+        await called_off
+        await self._stop_all()
+
+    async def _stop_all(self) -> None:
         left = [deployment for endpoint in self for deployment in endpoint.deployments]
         await asyncio.gather(*(deployment.stop() for deployment in left))
 
