@@ -144,7 +144,7 @@ def parse_capture(line: bytes, key: str, number: int, selector: LabelSelector) -
     if inference_id is not None and not isinstance(inference_id, str):
         raise BadLineError("wrong_shape")
     return inference_id or None, Capture(
-        time=_time(metadata.get("inferenceTime")),
+        time=inference_time(metadata.get("inferenceTime")),
         key=key,
         line=number,
         input_digest=_input_digest(data),
@@ -152,7 +152,12 @@ def parse_capture(line: bytes, key: str, number: int, selector: LabelSelector) -
     )
 
 
-def _time(value: object) -> datetime:
+def inference_time(value: object) -> datetime:
+    """The time of a record.
+
+    Raises:
+        BadLineError: `bad_time`.
+    """
     if not isinstance(value, str) or not _TIME.fullmatch(value):
         raise BadLineError("bad_time")
     try:
@@ -161,8 +166,12 @@ def _time(value: object) -> datetime:
         raise BadLineError("bad_time") from error
 
 
-def _payload(data: dict[str, Any], name: str) -> tuple[bytes, str] | None:
-    """Bytes and media type of one direction, or None if it was not captured or is null."""
+def payload(data: dict[str, Any], name: str) -> tuple[bytes, str] | None:
+    """Bytes and media type of one direction, or None if it was not captured or is null.
+
+    Raises:
+        BadLineError: `wrong_shape`, `unknown_encoding`, `bad_base64`.
+    """
     if data.get(name) is None:
         return None
     part = member(data, name)
@@ -175,15 +184,15 @@ def _payload(data: dict[str, Any], name: str) -> tuple[bytes, str] | None:
 
 
 def _input_digest(data: dict[str, Any]) -> bytes | None:
-    payload = _payload(data, "endpointInput")
-    return None if payload is None else hashlib.sha256(payload[0]).digest()[:16]
+    given = payload(data, "endpointInput")
+    return None if given is None else hashlib.sha256(given[0]).digest()[:16]
 
 
 def _labels(data: dict[str, Any], selector: LabelSelector) -> Labels | None:
-    payload = _payload(data, "endpointOutput")
-    if payload is None:
+    answer = payload(data, "endpointOutput")
+    if answer is None:
         return None
     try:
-        return read_labels(payload[0].decode(), payload[1], selector)
+        return read_labels(answer[0].decode(), answer[1], selector)
     except (UnreadableAnswerError, UnicodeDecodeError):
         return None

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shadow_provider.comparators.json_text import JsonTextError, loads
@@ -37,6 +38,12 @@ class FateCounter:
             places = self._places.setdefault(fate, [])
             if len(places) < _EXAMPLES:
                 places.append(place)
+
+    def resume(self, fates: Mapping[str, int], examples: Mapping[str, Sequence[str]]) -> None:
+        """Go on from what another counter had come to."""
+        self.fates.update(fates)
+        for fate, places in examples.items():
+            self._places[fate] = [*self._places.get(fate, ()), *places][:_EXAMPLES]
 
     def counts(self) -> dict[str, int]:
         """Lines by fate, sorted by name; fates without lines are absent."""

@@ -31,15 +31,28 @@ class FakeS3:
         first = int(kwargs.get("ContinuationToken", 0))
         page: dict[str, Any] = {"IsTruncated": first + self.page_size < len(keys)}
         if keys:
-            page["Contents"] = [{"Key": key} for key in keys[first : first + self.page_size]]
+            page["Contents"] = [
+                {"Key": key, "ETag": _etag(self.objects[key])} for key in keys[first : first + self.page_size]
+            ]
         if page["IsTruncated"]:
             page["NextContinuationToken"] = str(first + self.page_size)
         return page
 
     def get_object(self, **kwargs: Any) -> dict[str, Any]:
         content = self.objects[kwargs["Key"]]
-        etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        return {"Body": io.BytesIO(content), "ETag": f'"{etag}"'}
+        return {"Body": io.BytesIO(content), "ETag": _etag(content)}
+
+    def put_object(self, **kwargs: Any) -> dict[str, Any]:
+        self.objects[kwargs["Key"]] = kwargs["Body"]
+        return {"ETag": _etag(kwargs["Body"])}
+
+    def delete_object(self, **kwargs: Any) -> dict[str, Any]:
+        self.objects.pop(kwargs["Key"], None)
+        return {}
+
+
+def _etag(content: bytes) -> str:
+    return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
 
 
 class FakeCloudWatch:

@@ -1,0 +1,66 @@
+"""What an engine knows of a comparator: two Arrow batches go in, figures per pair and a mergeable description come out.
+
+Both batches have the columns `text: large_string` (null: not captured) and `media: string`; row i of both is one pair.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One figure per pair, NaN where there is none.
+
+    Attributes:
+        name: such as "disagrees" or "score_difference".
+        kind: `binary` is -1 where production alone did harm, 0 for neither or both, +1 for the candidate alone; in a
+            `score` more is worse.
+        least: the smallest value that is possible.
+        most: the largest; infinite for a score without a bound, which is a description and can be no gate.
+    """
+
+    name: str
+    kind: Literal["binary", "score"]
+    least: float
+    most: float
+
+
+class Summary(Protocol):
+    """What is described of many pairs, in little room. Merging is exact: order and grouping do not matter."""
+
+    def merge(self, other: Self) -> Self:
+        """The summary of both sets of pairs."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Figures that a person reads."""
+
+
+@dataclass
+class Comparison:
+    """What came of one batch.
+
+    Attributes:
+        values: by outcome's name, one figure per pair.
+        readable: of production and of the shadow, whether the answer could be read.
+        summary: the mergeable description.
+    """
+
+    values: dict[str, NDArray[np.float64]]
+    readable: tuple[NDArray[np.bool_], NDArray[np.bool_]]
+    summary: Summary
+
+
+class Comparator(Protocol):
+    """One way to hold an answer of the candidate against production's."""
+
+    name: str
+    outcomes: tuple[Outcome, ...]
+
+    def compare(self, production: "pa.RecordBatch", shadow: "pa.RecordBatch") -> Comparison:
+        """Compare two batches of equal length. No payload makes it raise."""

@@ -1,0 +1,111 @@
+"""The engine's one verb: a look at the captures of a deployment."""
+
+import tempfile
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shadow_provider.comparators.contract import Comparator, Summary
+from shadow_provider.evidence.engine.blocks import BlockTable, microseconds
+from shadow_provider.evidence.engine.database import database
+from shadow_provider.evidence.engine.look import Look
+from shadow_provider.evidence.engine.model import Captures, Result, Settings, Standing
+from shadow_provider.evidence.engine.settling import SIDES
+
+_COLUMNS = (*SIDES, "paired", "mismatched")
+
+
+def take_look(
+    captures: Captures,
+    comparator: Comparator,
+    *,
+    until: datetime,
+    last: bool = False,
+    settings: Settings | None = None,
+) -> Result:
+    """Look at the captures.
+
+    Args:
+        captures: which.
+        comparator: turns pairs of answers into figures.
+        until: the window's end at this look.
+        last: whether no other look follows: then records from `until` on are out of the window, and nothing waits.
+        settings: how.
+
+    Raises:
+        ValueError: a setting is wrong, or the end lies before the start. Errors of the store pass through: a part of
+            the captures must not be taken for all of them.
+        ImportError: the extra `evidence` is not installed.
+    """
+    settings = settings or Settings()
+    if until <= captures.start:
+        raise ValueError(f"the window's end ({until}) must be after its start ({captures.start})")
+    standing = Standing(BlockTable(captures.start, settings.block_seconds))
+    with tempfile.TemporaryDirectory(prefix="shadow-evidence-", dir=settings.temporary) as name:
+        folder = Path(name)
+        with database(folder / "spilled", settings.memory_mb, settings.threads) as connection:
+            look = Look(connection, captures, settings, comparator, standing, until, last, folder)
+            provisional, summary = look.run()
+            waiting = dict(connection.execute("SELECT side, count(*) FROM carry GROUP BY side").fetchall())
+    return _result(standing, provisional, summary, [waiting.get(0, 0), waiting.get(1, 0)], until, comparator)
+
+
+def _result(
+    standing: Standing,
+    provisional: BlockTable,
+    summary: Summary | None,
+    carried: Sequence[int],
+    until: datetime,
+    comparator: Comparator,
+) -> Result:
+    table = standing.settled.merged(provisional)
+    length = standing.settled.seconds * 1_000_000
+    count = -(-(microseconds(until) - microseconds(standing.settled.start)) // length)
+    settled_until = microseconds(until) if standing.horizon is None and not any(carried) else standing.horizon
+    past = 0 if settled_until is None else max(0, settled_until - microseconds(standing.settled.start))
+    fates, examples = {}, {}
+    for side, name in enumerate(SIDES):
+        settled = standing.settled
+        both = {kind: int(table.column(kind, count).sum()) for kind in ("paired", "mismatched")}
+        held = sum(int(provisional.column(kind, count).sum()) for kind in ("paired", "mismatched"))
+        missed = _missed(table, settled.column(f"alone/{name}", count), count)
+        alone = int(settled.column(f"alone/{name}", count).sum())
+        every = standing.fates[side].counts() | {
+            "paired": both["paired"],
+            "input_mismatch": both["mismatched"],
+            "unpaired": missed,
+            "outside_overlap": alone - missed,
+            "waiting": carried[side] - held,
+        }
+        fates[name] = {fate: number for fate, number in sorted(every.items()) if number}
+        examples[name] = standing.fates[side].examples()
+    return Result(
+        blocks=table.blocks(count),
+        settled_blocks=min(count, past // length),
+        measures=table.measures(comparator.outcomes, count),
+        summary=summary,
+        fates=fates,
+        examples=examples,
+        columns={kind: tuple(table.column(kind, count).astype(np.int64).tolist()) for kind in _COLUMNS},
+        lines=dict(zip(SIDES, standing.lines, strict=True)),
+        strict_lines=standing.strict_lines,
+        objects=tuple(standing.objects),
+        paired_by=standing.paired_by,
+        pairs=int(table.column("paired", count).sum()),
+    )
+
+
+def _missed(table: BlockTable, alone: NDArray[np.float64], count: int) -> int:
+    """Of the records without a partner, those in blocks in which a partner should have been captured.
+
+    These are the blocks between the first and the last that both sides cover, without these two. If one side has
+    nothing at all there is no edge to mind.
+    """
+    production, shadow = (np.flatnonzero(table.column(name, count)) for name in SIDES)
+    if not len(production) or not len(shadow):
+        return int(alone.sum())
+    first, last = max(production[0], shadow[0]), min(production[-1], shadow[-1])
+    return int(alone[first + 1 : max(first + 1, last)].sum())

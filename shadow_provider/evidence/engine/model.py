@@ -1,0 +1,122 @@
+"""What a look is asked, where the looks stand, and what they say."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from shadow_provider.comparators.contract import Summary
+from shadow_provider.evidence.engine.blocks import BlockTable
+from shadow_provider.evidence.engine.keys import PairedBy
+from shadow_provider.evidence.engine.store import ReadableStore, StoredObject
+from shadow_provider.evidence.lines import FateCounter
+from shadow_provider.verdict.measures import Blocks, PairedMeasure, ScoreMeasure
+
+
+@dataclass(frozen=True)
+class Captures:
+    """Which captures, and what of them.
+
+    Attributes:
+        store: where they lie.
+        prefix: of the data capture's destination in it.
+        endpoint: the endpoint's name.
+        production: its production variant.
+        shadow: its shadow variant.
+        start: records before are out of the window.
+        warm_up: how long after the start records are left out and counted.
+    """
+
+    store: ReadableStore
+    prefix: str
+    endpoint: str
+    production: str
+    shadow: str
+    start: datetime
+    warm_up: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to look.
+
+    Attributes:
+        block_seconds: length of a block.
+        lag: how long after a record's time its object may come; then it is settled without it.
+        repeats_within: how long an id is remembered after it was settled: a record with the same id is a duplicate.
+        paired_by: what to pair by; chosen from the first captures of both sides if None.
+        input_before: where pairs are found by input, how much older the shadow's record may be.
+        input_after: and how much younger.
+        memory_mb: what DuckDB may take before it spills to disk.
+        threads: that DuckDB uses; all cores if None.
+        batch_bytes: of captures that are read at a time.
+        temporary: folder for what is spooled and spilled; the system's if None.
+    """
+
+    block_seconds: int = 60
+    lag: timedelta = timedelta(minutes=30)
+    repeats_within: timedelta = timedelta(hours=6)
+    paired_by: PairedBy | None = None
+    input_before: timedelta = timedelta(seconds=2)
+    input_after: timedelta = timedelta(seconds=60)
+    memory_mb: int = 512
+    threads: int | None = None
+    batch_bytes: int = 64 << 20
+    temporary: Path | None = None
+
+
+@dataclass
+class Standing:
+    """Where the looks have come to: everything but the two tables `carry` and `seen`.
+
+    Attributes:
+        settled: blocks of what is settled.
+        summary: of the settled pairs; None before the first.
+        fates: of single lines by side; those of groups are in the blocks.
+        objects: read so far, by number; the side is that of the key's variant.
+        lines: read so far by side.
+        strict_lines: lines that the strict reader had to settle.
+        paired_by: None until it is known.
+        horizon: everything before is settled, in microseconds; None before anything is.
+    """
+
+    settled: BlockTable
+    summary: Summary | None = None
+    fates: tuple[FateCounter, FateCounter] = field(default_factory=lambda: (FateCounter(), FateCounter()))
+    objects: list[StoredObject] = field(default_factory=list)
+    lines: list[int] = field(default_factory=lambda: [0, 0])
+    strict_lines: int = 0
+    paired_by: PairedBy | None = None
+    horizon: int | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What is known after a look.
+
+    Attributes:
+        blocks: from the start to the look's end.
+        settled_blocks: how many of them can no longer change.
+        measures: by outcome, and `unreadable`.
+        summary: the comparator's description of all pairs; None without any.
+        fates: of the lines by side; they add up to `lines`.
+        examples: places (`key:line`, or `key` alone) by side and fate.
+        columns: of the groups by block: `production`, `shadow`, `paired`, `mismatched`.
+        lines: read so far, by side.
+        strict_lines: of which the strict reader settled so many, since the fast one could not be trusted with them.
+        objects: read so far.
+        paired_by: the key; None while one side has no record.
+        pairs: so far.
+    """
+
+    blocks: Blocks
+    settled_blocks: int
+    measures: dict[str, PairedMeasure | ScoreMeasure]
+    summary: Summary | None
+    fates: dict[str, dict[str, int]]
+    examples: dict[str, dict[str, tuple[str, ...]]]
+    columns: dict[str, tuple[int, ...]]
+    lines: dict[str, int]
+    strict_lines: int
+    objects: tuple[StoredObject, ...]
+    paired_by: PairedBy | None
+    pairs: int

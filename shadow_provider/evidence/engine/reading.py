@@ -1,0 +1,186 @@
+"""Parts of objects into a table of records: DuckDB reads the bulk, the strict reader what DuckDB must not settle."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shadow_provider.evidence.engine.parts import Part
+from shadow_provider.evidence.engine.strict import Row, read_strictly
+from shadow_provider.evidence.lines import FateCounter
+
+if TYPE_CHECKING:
+    import duckdb
+
+LONGEST_OBJECT = 16 << 20
+"""Of DuckDB's buffer, in bytes: at least as long as the longest line of a plain part."""
+
+_RECORD = """
+    line INTEGER, time BIGINT, inference UHUGEINT, event UHUGEINT, input UBIGINT, text VARCHAR, media VARCHAR
+"""
+
+TABLES = f"""
+CREATE TABLE origins (part INTEGER, side TINYINT, object INTEGER);
+CREATE TABLE batch (part INTEGER, {_RECORD}, odd BOOLEAN, quotes INTEGER);
+CREATE TABLE strict (side TINYINT, object INTEGER, {_RECORD});
+CREATE VIEW fresh AS
+SELECT side, object, line, time, inference, event, input, text, media FROM batch JOIN origins USING (part)
+UNION ALL
+SELECT * FROM strict;
+"""  # noqa: S608
+
+# Every leaf is raw JSON, so that a string is told from anything else.
+_DIRECTION = "STRUCT(observedContentType JSON, mode JSON, data JSON, encoding JSON)"
+_COLUMNS = f"""{{
+    captureData: 'STRUCT(endpointInput {_DIRECTION}, endpointOutput {_DIRECTION})',
+    eventMetadata: 'STRUCT(eventId JSON, inferenceId JSON, customAttributes JSON, inferenceTime JSON)',
+    eventVersion: 'JSON'
+}}"""
+_BASE64 = '"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"'
+_STRINGS = r'\[("[^"\\]*"(,"[^"\\]*")*)?\]'
+
+# Fates, text and quotes are all of them made from raw JSON; the order of the macros is that of their use.
+MACROS = rf"""
+CREATE MACRO is_string(x) AS starts_with(x, '"');
+CREATE MACRO bare(x) AS substring(x, 2, length(x) - 2);
+CREATE MACRO odd_string(x) AS coalesce(NOT is_string(x) OR contains(x, chr(92)), false);
+CREATE MACRO odd_direction(d) AS d IS NOT NULL AND (
+    d.encoding IS NULL OR d.encoding NOT IN ('"CSV"', '"JSON"', '"BASE64"')
+    OR coalesce(NOT is_string(d.data), false) OR odd_string(d.observedContentType)
+    OR coalesce(NOT is_string(d.mode), false)
+    OR (d.encoding = '"BASE64"' AND coalesce(NOT regexp_full_match(d.data, '{_BASE64}'), false))
+);
+CREATE MACRO quotes_of(d) AS CASE WHEN d IS NULL THEN 0 ELSE 2 + 4 * (
+    (d.observedContentType IS NOT NULL)::INT + (d.mode IS NOT NULL)::INT
+    + (d.data IS NOT NULL)::INT + (d.encoding IS NOT NULL)::INT
+) END;
+CREATE MACRO digest_of_bytes(b) AS coalesce(hash(to_json(TRY(decode(b)))::VARCHAR), hash(b));
+CREATE MACRO digest_of(d) AS CASE
+    WHEN d.data IS NULL THEN NULL
+    WHEN d.encoding = '"BASE64"' THEN digest_of_bytes(from_base64(bare(d.data)))
+    ELSE hash(d.data::VARCHAR)
+END;
+CREATE MACRO text_of(d) AS CASE
+    WHEN d.data IS NULL THEN NULL
+    WHEN d.encoding = '"BASE64"' THEN TRY(decode(from_base64(bare(d.data))))
+    WHEN contains(d.data, chr(92)) THEN d.data ->> '$'
+    ELSE bare(d.data)
+END;
+CREATE MACRO media_of(d) AS CASE
+    WHEN d.data IS NULL THEN NULL
+    WHEN length(d.observedContentType) > 2 THEN bare(d.observedContentType)
+    WHEN d.encoding = '"CSV"' THEN 'text/csv'
+    WHEN d.encoding = '"JSON"' THEN 'application/json'
+END;
+CREATE MACRO id_of(x) AS CASE WHEN x <> '""' THEN md5_number(x) END;
+"""
+
+_READ = f"""
+INSERT INTO batch
+WITH lines AS (
+    SELECT file_index AS part, captureData.endpointInput AS given, captureData.endpointOutput AS answer,
+        eventMetadata AS meta, eventVersion AS version,
+        CASE WHEN length(eventMetadata.inferenceTime) = 22
+            THEN try_strptime(eventMetadata.inferenceTime, '"%Y-%m-%dT%H:%M:%SZ"') END AS moment
+    FROM read_ndjson(?, columns = {_COLUMNS}, ignore_errors = true, maximum_object_size = {LONGEST_OBJECT})
+)
+SELECT part::INTEGER AS part, NULL::INTEGER AS line, epoch_us(moment) AS time,
+    id_of(meta.inferenceId) AS inference, id_of(meta.eventId) AS event,
+    digest_of(given) AS input, text_of(answer) AS text, media_of(answer) AS media,
+    moment IS NULL OR (given IS NULL AND answer IS NULL) OR odd_direction(given) OR odd_direction(answer)
+        OR odd_string(meta.inferenceId) OR odd_string(meta.eventId)
+        OR coalesce(NOT is_string(version), false)
+        OR (meta.customAttributes IS NOT NULL AND NOT regexp_full_match(meta.customAttributes, '{_STRINGS}')) AS odd,
+    4 + quotes_of(given) + quotes_of(answer) + 4 * (
+        (meta.inferenceId IS NOT NULL)::INT + (meta.eventId IS NOT NULL)::INT
+        + (meta.inferenceTime IS NOT NULL)::INT + (version IS NOT NULL)::INT
+    ) + CASE WHEN meta.customAttributes IS NULL THEN 0
+        ELSE 2 + length(meta.customAttributes) - length(replace(meta.customAttributes, '"', '')) END AS quotes
+FROM lines
+"""  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part and where it comes from.
+
+    Attributes:
+        part: the file.
+        side: 0 production, 1 shadow.
+        object: number of its object.
+        key: the object's key.
+    """
+
+    part: Part
+    side: int
+    object: int
+    key: str
+
+
+def load(connection: "duckdb.DuckDBPyConnection", pieces: Sequence[Piece], fates: Sequence[FateCounter]) -> int:
+    """Put all records of the pieces into the view `fresh`, in place of those that were there.
+
+    Lines that cannot be read get their fate.
+
+    Returns:
+        How many lines were read strictly.
+    """
+    doubtful = [piece for piece in pieces if not piece.part.plain]
+    plain = [piece for piece in pieces if piece.part.plain]
+    connection.execute("TRUNCATE batch; TRUNCATE strict; TRUNCATE origins")
+    if plain:
+        connection.execute(_READ, [[str(piece.part.path) for piece in plain]])
+        bad = _disagreeing(connection, plain)
+        doubtful += [plain[number] for number in bad]
+        _keep(connection, plain, bad)
+    for piece in doubtful:
+        _insert(connection, piece, read_strictly(piece.part, piece.key, fates[piece.side]))
+    return sum(piece.part.lines for piece in doubtful)
+
+
+def _disagreeing(connection: "duckdb.DuckDBPyConnection", plain: Sequence[Piece]) -> list[int]:
+    """Numbers of the parts in which a row is odd, or rows or quotation marks do not add up."""
+    found = connection.execute(
+        "SELECT part, count(*), sum(quotes)::BIGINT, bool_or(odd) FROM batch GROUP BY part"
+    ).fetchall()
+    agreeing = {
+        number
+        for number, rows, quotes, odd in found
+        if not odd and rows == plain[number].part.lines and quotes == plain[number].part.quotes
+    }
+    return [number for number in range(len(plain)) if number not in agreeing]
+
+
+def _keep(connection: "duckdb.DuckDBPyConnection", plain: Sequence[Piece], bad: Sequence[int]) -> None:
+    """Say of the rows of the good parts what they are of; no others are seen."""
+    taken = set(bad)
+    origins = [(number, each.side, each.object) for number, each in enumerate(plain) if number not in taken]
+    columns = [list(column) for column in zip(*origins, strict=True)] or [[], [], []]
+    connection.execute("INSERT INTO origins SELECT unnest(?), unnest(?), unnest(?)", columns)
+
+
+def _insert(connection: "duckdb.DuckDBPyConnection", piece: Piece, rows: Iterable[Row]) -> None:
+    import pyarrow as pa
+
+    kept = list(rows)
+    table = pa.table(
+        {
+            "line": pa.array([row.line for row in kept], pa.int32()),
+            "time": pa.array([row.time for row in kept], pa.int64()),
+            "inference": pa.array([row.inference_id for row in kept], pa.string()),
+            "event": pa.array([row.event_id for row in kept], pa.string()),
+            "given": pa.array([row.given for row in kept], pa.large_binary()),
+            "text": pa.array([row.text for row in kept], pa.large_string()),
+            "media": pa.array([row.media for row in kept], pa.string()),
+        }
+    )
+    connection.register("strict_rows", table)
+    connection.execute(
+        """
+        INSERT INTO strict
+        SELECT ?::TINYINT, ?::INTEGER, line, time, id_of('"' || inference || '"'), id_of('"' || event || '"'),
+            CASE WHEN given IS NOT NULL THEN digest_of_bytes(given) END, text, media
+        FROM strict_rows
+        """,
+        [piece.side, piece.object],
+    )
+    connection.unregister("strict_rows")

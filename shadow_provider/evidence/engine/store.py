@@ -1,0 +1,121 @@
+"""Where captures, labels and the engine's own state lie: S3 through a client that is given, or a folder."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from shadow_provider.evidence.clients import S3Client
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class StoredObject:
+    """One object: its key, and the ETag that changes with its content."""
+
+    key: str
+    etag: str
+
+
+class ReadableStore(Protocol):
+    """Objects that can be listed and read."""
+
+    def listed(self, prefix: str) -> Iterator[StoredObject]:
+        """The objects under a prefix that ends with a slash, in order of their keys."""
+
+    def opened(self, key: str) -> BinaryIO:
+        """An object to read from; the reader closes it. Raises the store's own error if there is none."""
+
+    def local_path(self, key: str) -> Path | None:
+        """A file that has the object's content already, if there is one."""
+
+
+class StateStore(ReadableStore, Protocol):
+    """A store that can be written to as well."""
+
+    def write(self, key: str, content: bytes) -> None:
+        """Write an object as a whole: a reader sees all of it or nothing."""
+
+    def delete(self, key: str) -> None:
+        """Take an object away; one that is not there is no error."""
+
+
+class WritingS3Client(S3Client, Protocol):
+    """The reading and the writing verbs of boto3's S3 client."""
+
+    def put_object(self, **kwargs: Any) -> Any:
+        """Write an object."""
+
+    def delete_object(self, **kwargs: Any) -> Any:
+        """Delete an object."""
+
+
+@dataclass(frozen=True)
+class S3Store:
+    """A bucket, through a boto3 client: its credentials, endpoint and retries are used."""
+
+    client: WritingS3Client
+    bucket: str
+
+    def listed(self, prefix: str) -> Iterator[StoredObject]:
+        """The objects under a prefix."""
+        request: dict[str, Any] = {"Bucket": self.bucket, "Prefix": prefix}
+        while True:
+            page = self.client.list_objects_v2(**request)
+            for item in page.get("Contents", ()):
+                yield StoredObject(item["Key"], str(item.get("ETag", "")).strip('"'))
+            if not page.get("IsTruncated"):
+                return
+            request["ContinuationToken"] = page["NextContinuationToken"]
+
+    def opened(self, key: str) -> BinaryIO:
+        """The object's body."""
+        body: BinaryIO = self.client.get_object(Bucket=self.bucket, Key=key)["Body"]
+        return body
+
+    def local_path(self, key: str) -> Path | None:
+        """None: it must be fetched."""
+        return None
+
+    def write(self, key: str, content: bytes) -> None:
+        """Put an object."""
+        self.client.put_object(Bucket=self.bucket, Key=key, Body=content)
+
+    def delete(self, key: str) -> None:
+        """Delete an object."""
+        self.client.delete_object(Bucket=self.bucket, Key=key)
+
+
+@dataclass(frozen=True)
+class FolderStore:
+    """A folder; keys are paths below it."""
+
+    root: Path
+
+    def listed(self, prefix: str) -> Iterator[StoredObject]:
+        """The files below a folder."""
+        folder = self.root / prefix
+        if not folder.is_dir():
+            return
+        for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+            status = path.stat()
+            yield StoredObject(path.relative_to(self.root).as_posix(), f"{status.st_size}-{status.st_mtime_ns}")
+
+    def opened(self, key: str) -> BinaryIO:
+        """The file."""
+        return (self.root / key).open("rb")
+
+    def local_path(self, key: str) -> Path | None:
+        """The file itself."""
+        return self.root / key
+
+    def write(self, key: str, content: bytes) -> None:
+        """Write the file beside its place and move it there."""
+        path = self.root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f"{path.name}.partial")
+        beside.write_bytes(content)
+        beside.replace(path)
+
+    def delete(self, key: str) -> None:
+        """Remove the file."""
+        (self.root / key).unlink(missing_ok=True)

@@ -1,0 +1,79 @@
+"""The slow reader: Python's, strict, line by line. It settles what the fast one must not."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from shadow_provider.evidence.captures import inference_time, payload
+from shadow_provider.evidence.engine.parts import Part
+from shadow_provider.evidence.lines import BadLineError, FateCounter, member, parse_object
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record; the payloads as they were before SageMaker wrote them.
+
+    Attributes:
+        line: in its object, from 1.
+        time: microseconds since 1970.
+        inference_id: what the caller sent.
+        event_id: SageMaker's own.
+        given: the input's bytes.
+        text: the answer, None if there is none or it is no text.
+        media: the answer's media type.
+    """
+
+    line: int
+    time: int
+    inference_id: str | None
+    event_id: str | None
+    given: bytes | None
+    text: str | None
+    media: str | None
+
+
+def read_strictly(part: Part, key: str, fates: FateCounter) -> Iterator[Row]:
+    """The good lines; the bad ones get their fate."""
+    content = part.path.read_bytes()
+    lines = content.split(b"\n")
+    if content.endswith(b"\n"):
+        lines.pop()
+    for number, line in enumerate(lines, start=part.first_line):
+        try:
+            yield _row(line, number)
+        except BadLineError as error:
+            fates.count(error.cause, f"{key}:{number}")
+
+
+def _row(line: bytes, number: int) -> Row:
+    record = parse_object(line)
+    metadata, data = member(record, "eventMetadata"), member(record, "captureData")
+    inference_id, event_id = metadata.get("inferenceId"), metadata.get("eventId")
+    if not isinstance(inference_id, str | None):
+        raise BadLineError("wrong_shape")
+    moment = inference_time(metadata.get("inferenceTime"))
+    given, answer = payload(data, "endpointInput"), payload(data, "endpointOutput")
+    return Row(
+        line=number,
+        time=(moment - _EPOCH) // _MICROSECOND,
+        inference_id=_writable(inference_id),
+        event_id=_writable(event_id) if isinstance(event_id, str) else None,
+        given=None if given is None else given[0],
+        text=None if answer is None else _text(answer[0]),
+        media=None if answer is None else _writable(answer[1]),
+    )
+
+
+def _text(content: bytes) -> str | None:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _writable(text: str | None) -> str | None:
+    """Without lone surrogates, which no other reader would take; an empty id is none."""
+    return text.encode(errors="backslashreplace").decode() if text else None
