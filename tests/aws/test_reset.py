@@ -36,6 +36,7 @@ def fill(aws: LocalAWS) -> list[int]:
     arn = sagemaker.create_endpoint(EndpointName="e", EndpointConfigName="c")["EndpointArn"]
     sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "k", "Value": "v"}])
     aws.boto3_client("iam").create_role(RoleName="r", AssumeRolePolicyDocument="{}")
+    poll(lambda: sagemaker.describe_endpoint(EndpointName="e")["EndpointStatus"] == "InService")
     aws.boto3_client("application-autoscaling").register_scalable_target(
         ServiceNamespace="sagemaker",
         ResourceId="endpoint/e/variant/v",
@@ -48,7 +49,6 @@ def fill(aws: LocalAWS) -> list[int]:
         AlarmName="a", Namespace="N", MetricName="x", Statistic="Sum", Period=60, EvaluationPeriods=1, Threshold=1,
         ComparisonOperator="GreaterThanThreshold",
     )  # fmt: skip
-    poll(lambda: sagemaker.describe_endpoint(EndpointName="e")["EndpointStatus"] == "InService")
     runtime = aws.boto3_client("sagemaker-runtime")
     assert runtime.invoke_endpoint(EndpointName="e", Body=b"1", ContentType="text/csv")["Body"].read() == b"1"
     (endpoint,) = aws.status()["endpoints"]
