@@ -1,0 +1,1 @@
+"""The comparators, one a kind of answer."""
