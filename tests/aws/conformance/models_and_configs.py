@@ -278,9 +278,18 @@ FACTS = [
     ),
     Fact(
         "2.1/managed-scaling",
-        "D",
-        "ManagedInstanceScaling scales a variant by itself",
-        missing="stored and shown; nothing scales by itself",
+        "O",
+        "ManagedInstanceScaling is for variants without a model, the homes of inference components",
+        refused(
+            "create_endpoint_config",
+            "ManagedInstanceScaling is only supported for inference component endpoints.",
+            **{
+                **_CONFIG,
+                "ProductionVariants": [
+                    {**_VARIANT, "ManagedInstanceScaling": {"Status": "ENABLED", "MinInstanceCount": 1}}
+                ],
+            },
+        ),
     ),
     Fact("2.1/serverless", "D", "ServerlessConfig", missing="refused when an endpoint is asked for"),
     Fact(
