@@ -15,10 +15,10 @@ LEAST_MEMORY_MB = 256
 
 _TABLES = """
 CREATE TABLE carry (
-    side TINYINT, object INTEGER, line INTEGER, time BIGINT, inference UHUGEINT, event UHUGEINT, input UBIGINT,
-    text VARCHAR, media VARCHAR, id UHUGEINT, key UHUGEINT
+    side TINYINT, object INTEGER, line INTEGER, time BIGINT, inference UBIGINT, event UBIGINT, input UBIGINT,
+    text VARCHAR, media VARCHAR, id UBIGINT, key UBIGINT
 );
-CREATE TABLE seen (side TINYINT, id UHUGEINT, time BIGINT);
+CREATE TABLE seen (side TINYINT, id UBIGINT, time BIGINT);
 """
 
 

@@ -14,6 +14,7 @@ from shadow_provider.evidence.engine.database import database
 from shadow_provider.evidence.engine.look import Look
 from shadow_provider.evidence.engine.model import Captures, Result, Settings, Standing
 from shadow_provider.evidence.engine.settling import SIDES
+from shadow_provider.evidence.engine.state import State
 
 _COLUMNS = (*SIDES, "paired", "mismatched")
 
@@ -25,8 +26,11 @@ def take_look(
     until: datetime,
     last: bool = False,
     settings: Settings | None = None,
+    state: State | None = None,
 ) -> Result:
     """Look at the captures.
+
+    With a state, only objects are read that no look has read; what a look knows is kept when it has come to its end.
 
     Args:
         captures: which.
@@ -34,8 +38,10 @@ def take_look(
         until: the window's end at this look.
         last: whether no other look follows: then records from `until` on are out of the window, and nothing waits.
         settings: how.
+        state: where the looks at this deployment keep what they know; None for a look that stands alone.
 
     Raises:
+        OtherQuestionError: the state is one of other captures or of another comparator.
         ValueError: a setting is wrong, or the end lies before the start. Errors of the store pass through: a part of
             the captures must not be taken for all of them.
         ImportError: the extra `evidence` is not installed.
@@ -43,12 +49,17 @@ def take_look(
     settings = settings or Settings()
     if until <= captures.start:
         raise ValueError(f"the window's end ({until}) must be after its start ({captures.start})")
-    standing = Standing(BlockTable(captures.start, settings.block_seconds))
     with tempfile.TemporaryDirectory(prefix="shadow-evidence-", dir=settings.temporary) as name:
         folder = Path(name)
         with database(folder / "spilled", settings.memory_mb, settings.threads) as connection:
+            if state is None:
+                standing = Standing(BlockTable(captures.start, settings.block_seconds))
+            else:
+                standing = state.load(connection, captures, settings, comparator, folder)
             look = Look(connection, captures, settings, comparator, standing, until, last, folder)
             provisional, summary = look.run()
+            if state is not None:
+                state.save(connection, captures, settings, comparator, standing, folder)
             waiting = dict(connection.execute("SELECT side, count(*) FROM carry GROUP BY side").fetchall())
     return _result(standing, provisional, summary, [waiting.get(0, 0), waiting.get(1, 0)], until, comparator)
 

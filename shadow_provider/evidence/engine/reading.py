@@ -15,7 +15,7 @@ LONGEST_OBJECT = 16 << 20
 """Of DuckDB's buffer, in bytes: at least as long as the longest line of a plain part."""
 
 _RECORD = """
-    line INTEGER, time BIGINT, inference UHUGEINT, event UHUGEINT, input UBIGINT, text VARCHAR, media VARCHAR
+    line INTEGER, time BIGINT, inference UBIGINT, event UBIGINT, input UBIGINT, text VARCHAR, media VARCHAR
 """
 
 TABLES = f"""
@@ -38,17 +38,15 @@ _COLUMNS = f"""{{
 _BASE64 = '"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"'
 _STRINGS = r'\[("[^"\\]*"(,"[^"\\]*")*)?\]'
 
-# Fates, text and quotes are all of them made from raw JSON; the order of the macros is that of their use.
+# All of them take raw JSON. What is odd is true; false and null both mean that it is not.
 MACROS = rf"""
-CREATE MACRO is_string(x) AS starts_with(x, '"');
+CREATE MACRO no_string(x) AS x::VARCHAR < '"' OR x::VARCHAR >= '#';
 CREATE MACRO bare(x) AS substring(x, 2, length(x) - 2);
-CREATE MACRO odd_string(x) AS coalesce(NOT is_string(x) OR contains(x, chr(92)), false);
-CREATE MACRO odd_direction(d) AS d IS NOT NULL AND (
-    d.encoding IS NULL OR d.encoding NOT IN ('"CSV"', '"JSON"', '"BASE64"')
-    OR coalesce(NOT is_string(d.data), false) OR odd_string(d.observedContentType)
-    OR coalesce(NOT is_string(d.mode), false)
-    OR (d.encoding = '"BASE64"' AND coalesce(NOT regexp_full_match(d.data, '{_BASE64}'), false))
-);
+CREATE MACRO odd_string(x) AS no_string(x) OR contains(x, chr(92));
+CREATE MACRO odd_direction(d) AS
+    (d IS NOT NULL AND d.encoding IS NULL) OR d.encoding NOT IN ('"CSV"', '"JSON"', '"BASE64"')
+    OR no_string(d.data) OR no_string(d.mode) OR odd_string(d.observedContentType)
+    OR CASE WHEN d.encoding = '"BASE64"' THEN NOT regexp_full_match(d.data, '{_BASE64}') END;
 CREATE MACRO quotes_of(d) AS CASE WHEN d IS NULL THEN 0 ELSE 2 + 4 * (
     (d.observedContentType IS NOT NULL)::INT + (d.mode IS NOT NULL)::INT
     + (d.data IS NOT NULL)::INT + (d.encoding IS NOT NULL)::INT
@@ -71,7 +69,7 @@ CREATE MACRO media_of(d) AS CASE
     WHEN d.encoding = '"CSV"' THEN 'text/csv'
     WHEN d.encoding = '"JSON"' THEN 'application/json'
 END;
-CREATE MACRO id_of(x) AS CASE WHEN x <> '""' THEN md5_number(x) END;
+CREATE MACRO id_of(x) AS CASE WHEN x <> '""' THEN md5_number_lower(x) END;
 """
 
 _READ = f"""
@@ -88,8 +86,7 @@ SELECT part::INTEGER AS part, NULL::INTEGER AS line, epoch_us(moment) AS time,
     digest_of(given) AS input, text_of(answer) AS text, media_of(answer) AS media,
     moment IS NULL OR (given IS NULL AND answer IS NULL) OR odd_direction(given) OR odd_direction(answer)
         OR odd_string(meta.inferenceId) OR odd_string(meta.eventId)
-        OR coalesce(NOT is_string(version), false)
-        OR (meta.customAttributes IS NOT NULL AND NOT regexp_full_match(meta.customAttributes, '{_STRINGS}')) AS odd,
+        OR no_string(version) OR NOT regexp_full_match(meta.customAttributes, '{_STRINGS}') AS odd,
     4 + quotes_of(given) + quotes_of(answer) + 4 * (
         (meta.inferenceId IS NOT NULL)::INT + (meta.eventId IS NOT NULL)::INT
         + (meta.inferenceTime IS NOT NULL)::INT + (version IS NOT NULL)::INT

@@ -107,7 +107,7 @@ def drop_duplicates(
         return []
     found = connection.execute(
         """
-        SELECT side, object, line, rowid, id::VARCHAR, time, input, text,
+        SELECT side, object, line, rowid, id, time, input, text,
             EXISTS (FROM seen WHERE seen.side = records.side AND seen.id = records.id) AS known, fresh
         FROM records SEMI JOIN repeated USING (side, id)
         """

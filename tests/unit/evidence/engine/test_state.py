@@ -1,0 +1,193 @@
+"""Looks follow each other: in however many looks objects are read, the end is the same."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from shadow_provider.evidence.engine.engine import take_look
+from shadow_provider.evidence.engine.model import Result, Settings
+from shadow_provider.evidence.engine.state import OtherQuestionError, State
+from shadow_provider.evidence.engine.store import FolderStore, S3Store
+from tests.unit.evidence.engine.answers import Numbers, captures
+from tests.unit.evidence.fakes import BUCKET, PRODUCTION, SHADOW, START, FakeS3, capture, capture_key, line
+
+LAG = timedelta(minutes=30)
+HOURS = 4
+END = START + timedelta(hours=HOURS)
+SETTINGS = Settings(memory_mb=256, threads=1, block_seconds=300, lag=LAG, batch_bytes=20_000)
+
+
+class Arriving:
+    """Objects with the time at which they are there."""
+
+    def __init__(self) -> None:
+        self.objects: list[tuple[datetime, str, list[bytes]]] = []
+
+    def at(self, now: datetime) -> FakeS3:
+        s3 = FakeS3(page_size=100)
+        for arrival, key, lines in self.objects:
+            if arrival <= now:
+                s3.put(key, *lines)
+        return s3
+
+
+def traffic(random: Random, *, with_ids: bool, requests: int = 400) -> Arriving:
+    """Requests with everything that happens to captures; objects span 12 minutes at most, and come 15 minutes late."""
+    lines: dict[tuple[str, int], list[tuple[datetime, bytes]]] = {}
+    for number in range(requests):
+        moment = START + timedelta(seconds=number * HOURS * 3600 // requests)
+        identity = f"id-{number}" if with_ids else None
+        for variant, delay in ((PRODUCTION, 0), (SHADOW, random.randrange(3))):
+            fate = random.random()
+            if fate < 0.05:
+                continue
+            given = "other" if fate < 0.08 else f"{number if with_ids else number % 50}"
+            answer = f"{random.randrange(3)}" if fate < 0.95 else "oops"
+            document = capture(identity, given=given, answer=answer, time=moment + timedelta(seconds=delay))
+            document["eventMetadata"]["eventId"] = f"{variant}-{number}"
+            content = line(document)
+            if fate > 0.98:
+                content = content[: random.randrange(len(content))] or b"x"
+            for copy in range(2 if 0.1 < fate < 0.15 else 1):
+                slot = (number * 40 // requests + copy * random.randrange(2), variant)
+                lines.setdefault((variant, slot[0]), []).append((moment, content))
+    arriving = Arriving()
+    for (variant, slot), content in lines.items():
+        first, newest = content[0][0], max(moment for moment, _ in content)
+        late = timedelta(seconds=random.randrange(900))
+        arriving.objects.append(
+            (newest + late, capture_key(variant, first, name=f"{slot:03}"), [each for _, each in content])
+        )
+    return arriving
+
+
+def comparable(found: Result) -> dict[str, Any]:
+    return {
+        "blocks": found.blocks,
+        "measures": found.measures,
+        "summary": found.summary and found.summary.to_json(),
+        "fates": found.fates,
+        "columns": found.columns,
+        "lines": found.lines,
+        "objects": sorted(found.objects),
+        "pairs": found.pairs,
+        "paired_by": found.paired_by,
+    }
+
+
+def alone(arriving: Arriving, settings: Settings = SETTINGS) -> Result:
+    return take_look(captures(arriving.at(END + LAG)), Numbers(), until=END, last=True, settings=settings)
+
+
+@pytest.mark.parametrize("with_ids", [True, False])
+@pytest.mark.parametrize("seed", range(6))
+def test_any_split_into_looks_ends_the_same(seed: int, with_ids: bool, tmp_path: Path) -> None:
+    random = Random(seed)
+    arriving = traffic(random, with_ids=with_ids)
+    state = State(FolderStore(tmp_path), "state")
+    moments = sorted(random.sample(range(60, HOURS * 60), random.randrange(1, 9)))
+    for minutes in moments:
+        now = START + timedelta(minutes=minutes)
+        found = take_look(captures(arriving.at(now)), Numbers(), until=now, settings=SETTINGS, state=state)
+        for side, count in found.lines.items():
+            assert sum(found.fates[side].values()) == count
+    last = take_look(captures(arriving.at(END + LAG)), Numbers(), until=END, last=True, settings=SETTINGS, state=state)
+    whole = alone(arriving, replace(SETTINGS, batch_bytes=1 << 30))
+    assert comparable(last) == comparable(whole)
+    assert comparable(alone(arriving)) == comparable(whole)
+    assert whole.fates["shadow"].keys() >= {"paired", "unpaired", "not_json"}
+    assert "late" not in whole.fates["shadow"]
+
+
+def test_a_look_reads_only_what_is_new() -> None:
+    class Counting(FakeS3):
+        def __init__(self) -> None:
+            super().__init__(page_size=100)
+            self.got: list[str] = []
+
+        def get_object(self, **kwargs: Any) -> dict[str, Any]:
+            self.got.append(kwargs["Key"])
+            return super().get_object(**kwargs)
+
+    s3 = Counting()
+    state = State(S3Store(s3, BUCKET), "evidence/fraud/")
+    for hour in range(3):
+        moment = START + timedelta(hours=hour)
+        for variant in (PRODUCTION, SHADOW):
+            s3.put(capture_key(variant, moment), line(capture(f"{hour}", time=moment)))
+        s3.got.clear()
+        found = take_look(captures(s3), Numbers(), until=moment + timedelta(hours=1), settings=SETTINGS, state=state)
+        assert found.pairs == hour + 1
+        assert [key for key in s3.got if key.startswith("capture/")] == [
+            capture_key(PRODUCTION, moment),
+            capture_key(SHADOW, moment),
+        ]
+        found = take_look(captures(s3), Numbers(), until=moment + timedelta(hours=1), settings=SETTINGS, state=state)
+        assert found.pairs == hour + 1
+    generations = {key.split("/")[2] for key in s3.objects if key.startswith("evidence/fraud/0")}
+    assert generations == {"000005", "000006"}
+
+
+@pytest.mark.parametrize("failing", range(4))
+def test_a_look_that_dies_is_repeated_with_the_same_result(failing: int, tmp_path: Path) -> None:
+    class Dying(FolderStore):
+        writes = 0
+
+        def write(self, key: str, content: bytes) -> None:
+            Dying.writes += 1
+            if Dying.writes == failing + 1:
+                raise OSError("out of power")
+            super().write(key, content)
+
+    arriving = traffic(Random(1), with_ids=True)
+    early = START + timedelta(hours=2)
+    state = State(FolderStore(tmp_path), "state")
+    take_look(captures(arriving.at(early)), Numbers(), until=early, settings=SETTINGS, state=state)
+    later = early + timedelta(hours=1)
+    with pytest.raises(OSError, match="power"):
+        take_look(
+            captures(arriving.at(later)),
+            Numbers(),
+            until=later,
+            settings=SETTINGS,
+            state=State(Dying(tmp_path), "state"),
+        )
+    last = take_look(captures(arriving.at(END + LAG)), Numbers(), until=END, last=True, settings=SETTINGS, state=state)
+    assert comparable(last) == comparable(alone(arriving))
+
+
+def test_what_comes_after_its_time_was_settled_is_late(tmp_path: Path) -> None:
+    state = State(FolderStore(tmp_path), "state")
+    s3 = FakeS3()
+    s3.put(capture_key(PRODUCTION), line(capture("a")), line(capture("b")))
+    s3.put(capture_key(SHADOW), line(capture("a")))
+    now = START + timedelta(minutes=45)
+    take_look(captures(s3), Numbers(), until=now, settings=SETTINGS, state=state)
+    s3.put(capture_key(SHADOW, name="late"), line(capture("b")), line(capture("a")))
+    found = take_look(captures(s3), Numbers(), until=now, last=True, settings=SETTINGS, state=state)
+    assert found.fates["shadow"] == {"duplicate": 1, "late": 1, "paired": 1}
+    assert found.fates["production"] == {"outside_overlap": 1, "paired": 1}
+
+
+def test_a_state_of_another_question_is_refused(tmp_path: Path) -> None:
+    state = State(FolderStore(tmp_path), "state")
+    now = START + timedelta(minutes=30)
+    take_look(captures(FakeS3()), Numbers(), until=now, settings=SETTINGS, state=state)
+    with pytest.raises(OtherQuestionError, match="state"):
+        take_look(captures(FakeS3(), endpoint="other"), Numbers(), until=now, settings=SETTINGS, state=state)
+
+
+def test_a_state_of_another_version_is_begun_anew(tmp_path: Path) -> None:
+    state = State(FolderStore(tmp_path), "state")
+    s3 = FakeS3()
+    s3.put(capture_key(PRODUCTION), line(capture("a")))
+    now = START + timedelta(minutes=30)
+    take_look(captures(s3), Numbers(), until=now, settings=SETTINGS, state=state)
+    pointer = tmp_path / "state" / "current.json"
+    pointer.write_text(pointer.read_text().replace('"format": 1', '"format": 0'))
+    found = take_look(captures(s3), Numbers(), until=now, settings=SETTINGS, state=state)
+    assert found.lines["production"] == 1
