@@ -53,14 +53,14 @@ def traffic(random: Random, *, with_ids: bool, requests: int = 400) -> Arriving:
             if fate > 0.98:
                 content = content[: random.randrange(len(content))] or b"x"
             for copy in range(2 if 0.1 < fate < 0.15 else 1):
-                slot = (number * 40 // requests + copy * random.randrange(2), variant)
-                lines.setdefault((variant, slot[0]), []).append((moment, content))
+                slot = number * 40 // requests + copy * random.randrange(2)
+                lines.setdefault((variant, slot), []).append((moment, content))
     arriving = Arriving()
-    for (variant, slot), content in lines.items():
-        first, newest = content[0][0], max(moment for moment, _ in content)
+    for (variant, slot), records in lines.items():
+        first, newest = records[0][0], max(moment for moment, _ in records)
         late = timedelta(seconds=random.randrange(900))
         arriving.objects.append(
-            (newest + late, capture_key(variant, first, name=f"{slot:03}"), [each for _, each in content])
+            (newest + late, capture_key(variant, first, name=f"{slot:03}"), [each for _, each in records])
         )
     return arriving
 
