@@ -26,7 +26,7 @@ LONGEST_LINE = 32 << 20
 """Of a line, in bytes; a captured payload has at most 6 MB, or 25 MB, and twice as much with its escapes."""
 
 _STRANGE = (b"\0", b"\x0b", b"\x0c")
-_WINDOW = 1 << 18
+WINDOW = 1 << 16
 _QUOTE, _BACKSLASH, _COMMA, _CLOSING = 34, 92, 44, 125  # `}`; `]` is the same without the bit 32
 _BLANKS = (9, 13, 32)
 
@@ -122,16 +122,17 @@ def inspected(content: bytes, path: Path, first_line: int = 1, *, temporary: boo
 
 def _quotes(content: bytes) -> tuple[int, bool]:
     """Unescaped quotation marks, and whether no closing bracket comes after a comma."""
-    if b"\\\\" in content:
-        # Pairs of backslashes go, from the left, as a parser reads them: then a mark is escaped if one is before it.
-        content = content.replace(b"\\\\", b"")
     values = np.frombuffer(content, dtype=np.uint8)
     quotes = 0
-    for at in range(0, len(values), _WINDOW):
-        here = values[at : at + _WINDOW]
-        before = values[at - 1 : at - 1 + len(here)] if at else np.concatenate(([0], here[:-1])).astype(np.uint8)
+    for at in range(0, len(values), WINDOW):
+        here = values[at : at + WINDOW]
+        before = values[at - 1 : at - 1 + len(here)] if at else np.concatenate((values[:1] * 0, here[:-1]))
+        after_backslash = before == _BACKSLASH
+        if (after_backslash & (here == _BACKSLASH)).any():
+            # Pairs of backslashes go, from the left, as a parser reads them: then a mark after one is an escaped one.
+            return _quotes(content.replace(b"\\\\", b""))
         marks = here == _QUOTE
-        quotes += int(np.count_nonzero(marks)) - int(np.count_nonzero(marks & (before == _BACKSLASH)))
+        quotes += int(np.count_nonzero(marks)) - int(np.count_nonzero(marks & after_backslash))
         closing = np.flatnonzero((here | 32) == _CLOSING) + at
         if _after_comma(values, closing):
             return quotes, False

@@ -69,7 +69,7 @@ CREATE MACRO media_of(d) AS CASE
     WHEN d.encoding = '"CSV"' THEN 'text/csv'
     WHEN d.encoding = '"JSON"' THEN 'application/json'
 END;
-CREATE MACRO id_of(x) AS CASE WHEN x <> '""' THEN md5_number_lower(x) END;
+CREATE MACRO id_of(x) AS CASE WHEN x <> '""' THEN hash(x::VARCHAR) END;
 """
 
 _READ = f"""
