@@ -56,14 +56,14 @@ calibrate: $(VENV)/.installed  ## Simulate how often each rule of decision errs:
 	$(BIN)/python -m benchmarks.calibration
 
 # uv resolves for every supported Python at once. The lowest set is also one of its own time: Airflow's first releases
-# do not run with libraries that came a year later, so nothing newer than amazon 9.25 is let in, but for our own floor
-# of moto.
+# do not run with libraries that came a year later, so nothing newer than amazon 9.25 is let in, but for our own floors
+# of moto and DuckDB.
 requirements: $(VENV)/.installed  ## Resolve the pinned requirements anew
 	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra local --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --upgrade -o requirements/newest.txt
 	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra local --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --upgrade --resolution lowest-direct --exclude-newer 2026-04-15 \
-		--exclude-newer-package moto=2026-11-15 \
+		--exclude-newer-package moto=2026-11-15 --exclude-newer-package duckdb=2026-11-15 \
 		-c requirements/lowest.constraints \
 		-o requirements/lowest.txt
 	for client in $(CLIENTS); do \
