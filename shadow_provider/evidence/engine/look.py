@@ -39,8 +39,10 @@ if TYPE_CHECKING:
 NEIGHBOUR = timedelta(hours=1)
 """An object may be named up to an hour beside its records' times."""
 
-_AHEAD = 8
+_AHEAD = 64
 """Objects that are fetched while others are read."""
+
+_THREADS = 4
 
 _WITHOUT_ID = {"inference_id": "no_inference_id", "event_id": "no_event_id", "input": "no_input"}
 _USUAL = ("out_of_window", "warm_up")
@@ -106,7 +108,7 @@ class Look:
 
     def _fetched(self, new: Sequence[_New]) -> Iterator[list[Piece]]:
         """The pieces of each object, in order; a few objects are fetched ahead."""
-        with ThreadPoolExecutor(_AHEAD // 2) as pool:
+        with ThreadPoolExecutor(_THREADS) as pool:
             waiting: deque[Future[list[Part | Oversize]]] = deque()
             for at, each in enumerate(new):
                 while len(waiting) < _AHEAD and at + len(waiting) < len(new):

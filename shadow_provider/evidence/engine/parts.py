@@ -26,7 +26,7 @@ LONGEST_LINE = 32 << 20
 """Of a line, in bytes; a captured payload has at most 6 MB, or 25 MB, and twice as much with its escapes."""
 
 _STRANGE = (b"\0", b"\x0b", b"\x0c")
-WINDOW = 1 << 16
+WINDOW_BYTES = 1 << 16
 _QUOTE, _BACKSLASH, _COMMA, _CLOSING = 34, 92, 44, 125  # `}`; `]` is the same without the bit 32
 _BLANKS = (9, 13, 32)
 
@@ -124,8 +124,8 @@ def _quotes(content: bytes) -> tuple[int, bool]:
     """Unescaped quotation marks, and whether no closing bracket comes after a comma."""
     values = np.frombuffer(content, dtype=np.uint8)
     quotes = 0
-    for at in range(0, len(values), WINDOW):
-        here = values[at : at + WINDOW]
+    for at in range(0, len(values), WINDOW_BYTES):
+        here = values[at : at + WINDOW_BYTES]
         before = values[at - 1 : at - 1 + len(here)] if at else np.concatenate((values[:1] * 0, here[:-1]))
         after_backslash = before == _BACKSLASH
         if (after_backslash & (here == _BACKSLASH)).any():

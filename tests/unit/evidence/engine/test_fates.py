@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from shadow_provider.evidence.captures import SideCaptures, read_captures
-from shadow_provider.evidence.engine.parts import LONGEST_LINE, WINDOW, Part, inspected, parts
+from shadow_provider.evidence.engine.parts import LONGEST_LINE, WINDOW_BYTES, Part, inspected, parts
 from shadow_provider.evidence.engine.store import S3Store
 from shadow_provider.evidence.pairing import pair_up
 from shadow_provider.plan.policy import LabelSelector
@@ -224,7 +224,7 @@ def test_large_objects_become_parts_with_their_line_numbers(tmp_path: Path) -> N
     assert all(each.plain for each in found)
 
 
-@pytest.mark.parametrize("at", range(WINDOW - 4, WINDOW + 4))
+@pytest.mark.parametrize("at", range(WINDOW_BYTES - 4, WINDOW_BYTES + 4))
 def test_quotes_are_counted_across_the_edge_of_a_window(at: int) -> None:
     content = b'"' + b"x" * at + b'\\""  , ' + b'"\\\\"'
     assert inspected(content, Path()).quotes == 4
