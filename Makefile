@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-lowest test-clients check format bench bench-local bench-memory calibrate requirements clean
+.PHONY: help install demo test test-lowest test-clients check format bench bench-evaluate bench-local bench-memory calibrate requirements clean
 
 help:  ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,9 @@ format: $(VENV)/.installed  ## Format the code
 
 bench: $(VENV)/.installed  ## Print the benchmarks' ratios
 	$(BIN)/python -m benchmarks.import_cost
+
+bench-evaluate: $(VENV)/.installed  ## Measure evaluation against its targets: BENCH_ARGS=--quick or --large
+	$(BIN)/python -m benchmarks.evaluate $(BENCH_ARGS)
 
 bench-local: $(VENV)/.installed  ## Measure the local AWS against its targets: BENCH_ARGS=--quick for two minutes
 	$(BIN)/python -m benchmarks.local_gateway $(BENCH_ARGS)
