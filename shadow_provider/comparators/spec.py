@@ -44,13 +44,13 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Tolerance = Annotated[float, Field(ge=0)]
 
 
-class _Frozen(BaseModel):
+class Frozen(BaseModel):
     """Immutable, and strict about names and types: an unknown field is an error, never a silent no-op."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Selector(_Frozen):
+class Selector(Frozen):
     """Where a value stands in an answer; each row of an answer has one.
 
     Attributes:
@@ -63,7 +63,7 @@ class Selector(_Frozen):
     path: Path | None = None
 
 
-class VectorSelector(_Frozen):
+class VectorSelector(Frozen):
     """Where a row of values stands in an answer: an embedding, the probabilities of classes, a ranking.
 
     Attributes:
@@ -83,7 +83,7 @@ class VectorSelector(_Frozen):
         return self
 
 
-class LabelSpec(_Frozen):
+class LabelSpec(Frozen):
     """Class labels. See `shadow_provider.comparators.kinds.label`.
 
     Attributes:
@@ -109,7 +109,7 @@ class LabelSpec(_Frozen):
         return self
 
 
-class NumberSpec(_Frozen):
+class NumberSpec(Frozen):
     """Numbers. See `shadow_provider.comparators.kinds.number`.
 
     Attributes:
@@ -128,7 +128,7 @@ class NumberSpec(_Frozen):
     most_difference: Annotated[float, Field(gt=0)] | None = None
 
 
-class ProbabilitiesSpec(_Frozen):
+class ProbabilitiesSpec(Frozen):
     """Probabilities of classes. See `shadow_provider.comparators.kinds.probabilities`.
 
     Attributes:
@@ -143,7 +143,7 @@ class ProbabilitiesSpec(_Frozen):
     sum_tolerance: Annotated[float, Field(ge=0, lt=0.5)] = 1e-3
 
 
-class RankingSpec(_Frozen):
+class RankingSpec(Frozen):
     """Ranked items, best first. See `shadow_provider.comparators.kinds.ranking`.
 
     Attributes:
@@ -161,7 +161,7 @@ class RankingSpec(_Frozen):
     depth: Annotated[int, Field(ge=1, le=10_000)] = 1000
 
 
-class TextSpec(_Frozen):
+class TextSpec(Frozen):
     """Text. See `shadow_provider.comparators.kinds.text`.
 
     Attributes:
@@ -185,7 +185,7 @@ class TextSpec(_Frozen):
     embed: DottedPath | None = None
 
 
-class EmbeddingSpec(_Frozen):
+class EmbeddingSpec(Frozen):
     """Embeddings. See `shadow_provider.comparators.kinds.embedding`.
 
     Attributes:
@@ -223,7 +223,7 @@ def _is_pattern(pattern: str) -> str:
     return pattern
 
 
-class FieldRule(_Frozen):
+class FieldRule(Frozen):
     """What differences do not matter at some paths. The first rule that fits a path holds.
 
     Attributes:
@@ -245,7 +245,7 @@ class FieldRule(_Frozen):
     optional: bool = False
 
 
-class JsonSpec(_Frozen):
+class JsonSpec(Frozen):
     """JSON, path by path. See `shadow_provider.comparators.kinds.json_tree`.
 
     Attributes:
@@ -259,7 +259,7 @@ class JsonSpec(_Frozen):
     rules: tuple[FieldRule, ...] = ()
 
 
-class DeclaredOutcome(_Frozen):
+class DeclaredOutcome(Frozen):
     """An outcome of a user's own comparator; see `shadow_provider.comparators.contract.Outcome`."""
 
     name: Name
@@ -283,7 +283,7 @@ class DeclaredOutcome(_Frozen):
         return (-math.inf if self.least is None else self.least), (math.inf if self.most is None else self.most)
 
 
-class OwnSpec(_Frozen):
+class OwnSpec(Frozen):
     """A user's own function. See `shadow_provider.comparators.kinds.own`.
 
     Attributes:
@@ -303,7 +303,7 @@ class OwnSpec(_Frozen):
         return self
 
 
-_SPECS: tuple[type[_Frozen], ...] = (
+_SPECS: tuple[type[Frozen], ...] = (
     LabelSpec, NumberSpec, ProbabilitiesSpec, RankingSpec, TextSpec, EmbeddingSpec, JsonSpec, OwnSpec,
 )  # fmt: skip
 ComparatorSpec = Annotated[
@@ -312,7 +312,7 @@ ComparatorSpec = Annotated[
 ]
 """Any comparator, told by its `kind`."""
 
-KINDS: dict[str, type[_Frozen]] = {str(spec.model_fields["kind"].default): spec for spec in _SPECS}
+KINDS: dict[str, type[Frozen]] = {str(spec.model_fields["kind"].default): spec for spec in _SPECS}
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(ComparatorSpec)
 
 
@@ -322,49 +322,64 @@ def comparator_spec(value: "ComparatorSpec | Mapping[str, Any] | str") -> "Compa
     Raises:
         ComparatorError: it is no usable comparator; one line names the field, the value and the rule.
     """
-    if isinstance(value, _SPECS):
+    read: ComparatorSpec = read_spec(value, KINDS, _ADAPTER, "comparator")
+    return read
+
+
+def read_spec(value: Any, kinds: Mapping[str, type[Frozen]], adapter: TypeAdapter[Any], what: str) -> Any:
+    """A model, a mapping or JSON text as one of some kinds of models.
+
+    Args:
+        value: what a person gave.
+        kinds: the models by their kind.
+        adapter: of their union.
+        what: the word that an error begins with.
+
+    Raises:
+        ComparatorError: it is none of them; one line names the field, the value and the rule.
+    """
+    if isinstance(value, tuple(kinds.values())):
         return value
     try:
         read = json.loads(value) if isinstance(value, str) else value
         if not isinstance(read, Mapping):
-            raise ComparatorError("comparator: not a JSON object")
+            raise TypeError(f"but {type(read).__name__}")
         # Read as JSON, so that lists may stand for tuples and types are strict all the same.
-        return _ADAPTER.validate_json(json.dumps(dict(read), allow_nan=False), strict=True)  # type: ignore[no-any-return]
+        return adapter.validate_json(json.dumps(dict(read), allow_nan=False), strict=True)
     except ValidationError as error:
-        raise ComparatorError(_one_line(error)) from error
+        raise ComparatorError(f"{what}: {_one_line(error, kinds)}") from error
     except (TypeError, ValueError, RecursionError) as error:
-        raise ComparatorError(f"comparator: not a JSON object: {' '.join(str(error).split())}") from error
+        raise ComparatorError(f"{what}: not a JSON object: {' '.join(str(error).split())}") from error
 
 
-def _one_line(error: ValidationError) -> str:
+def _one_line(error: ValidationError, kinds: Mapping[str, type[Frozen]]) -> str:
     details = error.errors(include_url=False, include_context=False)
     first = details[0]
     location = first["loc"]
     where, text, value = _path(location), first["msg"].removeprefix("Value error, "), first["input"]
     if first["type"] == "extra_forbidden":
-        text = f"there is no such field{_allowed(location)}"
+        text = f"there is no such field{_allowed(location, kinds)}"
     elif first["type"] == "union_tag_invalid":
         where, value = "kind", value.get("kind") if isinstance(value, Mapping) else value
-        text = f"there is no such comparator; allowed: {', '.join(KINDS)}"
+        text = f"there is no such kind; allowed: {', '.join(kinds)}"
     elif first["type"] == "union_tag_not_found":
-        where, text = "kind", f"the field kind is missing; allowed: {', '.join(KINDS)}"
+        where, text = "kind", f"the field kind is missing; allowed: {', '.join(kinds)}"
     shown = " ".join(repr(value).split())
     shown = "" if first["type"] == "missing" else f" = {shown if len(shown) <= 80 else shown[:77] + '...'}"
     more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-    return f"comparator: {where}{shown}: {text}{more}"
+    return f"{where}{shown}: {text}{more}"
 
 
 def _path(location: Sequence[int | str]) -> str:
+    """`rules[1].path`; the location begins with the kind."""
     parts: list[str] = []
-    for index, part in enumerate(location):
+    for part in location[1:]:
         if isinstance(part, int):
             parts[-1] += f"[{part}]"
-        elif index or part not in KINDS:
+        else:
             parts.append(part)
-    return ".".join(parts) or "comparator"
+    return ".".join(parts) or (str(location[0]) if location else "all of it")
 
 
-def _allowed(location: Sequence[int | str]) -> str:
-    if len(location) == 2 and location[0] in KINDS:
-        return f"; allowed: {', '.join(KINDS[str(location[0])].model_fields)}"
-    return ""
+def _allowed(location: Sequence[int | str], kinds: Mapping[str, type[Frozen]]) -> str:
+    return f"; allowed: {', '.join(kinds[str(location[0])].model_fields)}" if len(location) == 2 else ""

@@ -59,6 +59,7 @@ class JsonSummary(PartsSummary):
         differing: pairs that `differ`, and pairs that violate the schema (`violate`).
         tree: pairs by path and what happened there, as "path : what".
         types: pairs by path and change of type, as "path : number → string".
+        others: pairs by path where something other than two numbers changed.
         sizes: by path, sizes of the differences of numbers that are not equal.
         parts: by path, the same as parts of the larger number.
     """
@@ -66,6 +67,7 @@ class JsonSummary(PartsSummary):
     differing: Tally = field(default_factory=Tally)
     tree: Tally = field(default_factory=lambda: Tally(limit=MOST_PATHS))
     types: Tally = field(default_factory=lambda: Tally(limit=MOST_PATHS))
+    others: Tally = field(default_factory=lambda: Tally(limit=MOST_PATHS))
     sizes: KeyedHistograms = field(default_factory=KeyedHistograms)
     parts: KeyedHistograms = field(default_factory=KeyedHistograms)
 
@@ -128,6 +130,7 @@ class JsonComparator:
             differing=Tally.of(kinds),
             tree=Tally.of(notes.tree.items(), limit=MOST_PATHS),
             types=Tally.of(notes.types.items(), limit=MOST_PATHS),
+            others=Tally.of(notes.others.items(), limit=MOST_PATHS),
             sizes=KeyedHistograms.of(notes.sizes),
             parts=KeyedHistograms.of(notes.parts),
         )
@@ -156,12 +159,14 @@ class _Notes:
     def __init__(self) -> None:
         self.tree: dict[str, int] = defaultdict(int)
         self.types: dict[str, int] = defaultdict(int)
+        self.others: dict[str, int] = defaultdict(int)
         self.sizes: dict[str, list[float]] = defaultdict(list)
         self.parts: dict[str, list[float]] = defaultdict(list)
 
     def take(self, found: Iterator[Finding], count: int, rules: Rules) -> tuple[bool, bool]:
         """Note what was found in equal pairs; whether they differ, and whether they violate the schema."""
         seen: set[tuple[str, str]] = set()
+        others: set[str] = set()
         differs = violates = False
         for _, (path, what, p, s) in zip(range(MOST_FINDINGS), found, strict=False):
             differs = differs or what != TOLERATED
@@ -172,8 +177,12 @@ class _Notes:
                 self.types[f"{name}{_BETWEEN}{types}"] += count
             elif type_of(p) == type_of(s) == "number":
                 self._measure(name, p, s, count)
+            else:
+                others.add(name)
             allowed = rules.at(path).optional and (what == MISSING or p is None or s is None)
             violates = violates or (what in (TYPE, MISSING) and not allowed)
+        for name in others:
+            self.others[name] += count
         for name, what in seen:
             self.tree[f"{name}{_BETWEEN}{what}"] += count
         return differs, violates

@@ -114,6 +114,15 @@ def test_what_is_a_number(text: str, number: float | None) -> None:
     assert lists(read_numbers(batch([text]), Selector())) == [None if number is None else [number]]
 
 
+@pytest.mark.parametrize("other", ["1e999", "-1e400", "9" * 400, "9" * 5000, "01", "1.", "NaN", "+1", "1_0"])
+def test_a_shape_does_not_hide_what_makes_json_unreadable(other: str) -> None:
+    texts = ['{"score": 0.5, "other": 1}', f'{{"score": 0.5, "other": {other}}}']
+    quick = lists(read_numbers(batch(texts, JSON), Selector(path="score")))
+    assert quick == one_by_one(texts, JSON, Selector(path="score"))
+    assert quick[0] == [0.5]
+    assert quick[1] is None or other == "9" * 400
+
+
 def test_rows_of_every_format() -> None:
     selector = Selector(column=1, path="score")
     texts = ["a,1\nb,2\n", '{"score": 1}\n{"score": 2}\n', '{"score": [1, 2]}']
