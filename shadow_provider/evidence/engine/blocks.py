@@ -114,8 +114,12 @@ class BlockTable:
         return Blocks(start=self.start, seconds=self.seconds, count=count)
 
     def measures(self, outcomes: Sequence[Outcome], count: int) -> dict[str, PairedMeasure | ScoreMeasure]:
-        """What gates are judged by. An outcome without bounds is a description and makes none."""
-        return {each.name: self._measure(each, count) for each in (UNREADABLE, *outcomes) if bounded(each)}
+        """What gates are judged by, with `unreadable`."""
+        return self.outcome_measures((UNREADABLE, *outcomes), count)
+
+    def outcome_measures(self, outcomes: Sequence[Outcome], count: int) -> dict[str, PairedMeasure | ScoreMeasure]:
+        """One measure an outcome. One without bounds is a description and makes none."""
+        return {each.name: self._measure(each, count) for each in outcomes if bounded(each)}
 
     def _measure(self, outcome: Outcome, count: int) -> PairedMeasure | ScoreMeasure:
         def counts(name: str) -> tuple[int, ...]:

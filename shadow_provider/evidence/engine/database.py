@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shadow_provider.evidence.engine import truth
 from shadow_provider.evidence.engine.reading import MACROS, TABLES
 
 if TYPE_CHECKING:
@@ -44,5 +45,5 @@ def database(folder: Path, memory_mb: int, threads: int | None) -> Iterator["duc
     if threads is not None:
         config["threads"] = threads
     with duckdb.connect(":memory:", config=config) as connection:
-        connection.execute(MACROS + TABLES + _TABLES)
+        connection.execute(MACROS + TABLES + _TABLES + truth.TABLES)
         yield connection

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from shadow_provider.evidence.engine.look import Look
 from shadow_provider.evidence.engine.model import Captures, Result, Settings, Standing
 from shadow_provider.evidence.engine.settling import SIDES
 from shadow_provider.evidence.engine.state import State
+from shadow_provider.evidence.engine.truth import Grading, Truth, TruthStanding, truth_result
 
 _COLUMNS = (*SIDES, "paired", "mismatched")
 
@@ -27,6 +29,7 @@ def take_look(
     last: bool = False,
     settings: Settings | None = None,
     state: State | None = None,
+    truth: Truth | None = None,
 ) -> Result:
     """Look at the captures.
 
@@ -39,6 +42,7 @@ def take_look(
         last: whether no other look follows: then records from `until` on are out of the window, and nothing waits.
         settings: how.
         state: where the looks at this deployment keep what they know; None for a look that stands alone.
+        truth: labels of the pairs, if there are any.
 
     Raises:
         OtherQuestionError: the state is one of other captures or of another comparator.
@@ -55,13 +59,22 @@ def take_look(
             if state is None:
                 standing = Standing(BlockTable(captures.start, settings.block_seconds))
             else:
-                standing = state.load(connection, captures, settings, comparator, folder)
-            look = Look(connection, captures, settings, comparator, standing, until, last, folder)
+                standing = state.load(connection, captures, settings, comparator, folder, truth)
+            look = Look(connection, captures, settings, comparator, standing, until, last, folder, truth is not None)
             provisional, summary = look.run()
+            if truth is not None:
+                standing.truth = standing.truth or TruthStanding(standing.settled.empty())
+                Grading(connection, truth, standing.truth, captures.start, truth.until or until, folder).run()
             if state is not None:
-                state.save(connection, captures, settings, comparator, standing, folder)
+                state.save(connection, captures, settings, comparator, standing, folder, truth)
             waiting = dict(connection.execute("SELECT side, count(*) FROM carry GROUP BY side").fetchall())
-    return _result(standing, provisional, summary, [waiting.get(0, 0), waiting.get(1, 0)], until, comparator)
+            labels = connection.execute("SELECT count(*) FROM labels").fetchall()[0][0]
+    found = _result(standing, provisional, summary, [waiting.get(0, 0), waiting.get(1, 0)], until, comparator)
+    if truth is None or standing.truth is None:
+        return found
+    count = found.blocks.count
+    pairs = int(standing.settled.column("paired", count).sum())
+    return replace(found, truth=truth_result(standing.truth, truth.comparator, labels, pairs, count))
 
 
 def _result(

@@ -30,6 +30,7 @@ from shadow_provider.evidence.engine.settling import (
     own_id,
 )
 from shadow_provider.evidence.engine.store import StoredObject
+from shadow_provider.evidence.engine.truth import keep_answers
 from shadow_provider.evidence.objects import join_key
 from shadow_provider.evidence.window import hours
 
@@ -68,6 +69,7 @@ class Look:
         until: records from here on wait for another look, or are out of the window if this is the last.
         last: whether no other look follows: then everything is settled.
         folder: takes what is spooled.
+        keep_answers: whether the answers of settled pairs wait for labels.
     """
 
     connection: "duckdb.DuckDBPyConnection"
@@ -78,6 +80,7 @@ class Look:
     until: datetime
     last: bool
     folder: Path
+    keep_answers: bool = False
 
     def run(self) -> tuple[BlockTable, Summary | None]:
         """Read, settle and reduce; what is not settled yet is reduced apart, and given back."""
@@ -211,6 +214,8 @@ class Look:
             self.standing.summary = self._reduce(each.where(old), self.standing.settled, self.standing.summary)
             if not old.all():
                 summary = self._reduce(each.where(~old & (each.times < end)), provisional, summary)
+        if self.keep_answers:
+            keep_answers(self.connection, horizon)
         if horizon is None:
             self.connection.execute("TRUNCATE carry")
         else:

@@ -8,6 +8,7 @@ from shadow_provider.comparators.contract import Summary
 from shadow_provider.evidence.engine.blocks import BlockTable
 from shadow_provider.evidence.engine.keys import PairedBy
 from shadow_provider.evidence.engine.store import ReadableStore, StoredObject
+from shadow_provider.evidence.engine.truth import TruthResult, TruthStanding
 from shadow_provider.evidence.lines import FateCounter
 from shadow_provider.verdict.measures import Blocks, PairedMeasure, ScoreMeasure
 
@@ -77,6 +78,7 @@ class Standing:
         strict_lines: lines that the strict reader had to settle.
         paired_by: None until it is known.
         horizon: everything before is settled, in microseconds; None before anything is.
+        truth: of the labels; None if none are looked at.
     """
 
     settled: BlockTable
@@ -87,6 +89,7 @@ class Standing:
     strict_lines: int = 0
     paired_by: PairedBy | None = None
     horizon: int | None = None
+    truth: TruthStanding | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ class Result:
         objects: read so far.
         paired_by: the key; None while one side has no record.
         pairs: so far.
+        truth: of the pairs that are settled; None if no labels were looked at.
     """
 
     blocks: Blocks
@@ -120,3 +124,4 @@ class Result:
     objects: tuple[StoredObject, ...]
     paired_by: PairedBy | None
     pairs: int
+    truth: TruthResult | None = None

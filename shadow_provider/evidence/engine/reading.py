@@ -126,7 +126,7 @@ def load(connection: "duckdb.DuckDBPyConnection", pieces: Sequence[Piece], fates
     connection.execute("TRUNCATE batch; TRUNCATE strict; TRUNCATE origins")
     if plain:
         connection.execute(_READ, [[str(piece.part.path) for piece in plain]])
-        bad = _disagreeing(connection, plain)
+        bad = disagreeing(connection, "batch", [piece.part for piece in plain])
         doubtful += [plain[number] for number in bad]
         _keep(connection, plain, bad)
     for piece in doubtful:
@@ -134,15 +134,18 @@ def load(connection: "duckdb.DuckDBPyConnection", pieces: Sequence[Piece], fates
     return sum(piece.part.lines for piece in doubtful)
 
 
-def _disagreeing(connection: "duckdb.DuckDBPyConnection", plain: Sequence[Piece]) -> list[int]:
-    """Numbers of the parts in which a row is odd, or rows or quotation marks do not add up."""
+def disagreeing(connection: "duckdb.DuckDBPyConnection", table: str, plain: Sequence[Part]) -> list[int]:
+    """Numbers of the parts in which a row is odd, or rows or quotation marks do not add up.
+
+    The table has a row for each line that was read, with `part`, `quotes` and `odd`.
+    """
     found = connection.execute(
-        "SELECT part, count(*), sum(quotes)::BIGINT, bool_or(odd) FROM batch GROUP BY part"
+        f"SELECT part, count(*), sum(quotes)::BIGINT, bool_or(odd) FROM {table} GROUP BY part"  # noqa: S608
     ).fetchall()
     agreeing = {
         number
         for number, rows, quotes, odd in found
-        if not odd and rows == plain[number].part.lines and quotes == plain[number].part.quotes
+        if not odd and rows == plain[number].lines and quotes == plain[number].quotes
     }
     return [number for number in range(len(plain)) if number not in agreeing]
 

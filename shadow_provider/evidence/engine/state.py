@@ -13,13 +13,15 @@ from shadow_provider.comparators.contract import Comparator, Summary
 from shadow_provider.evidence.engine.blocks import BlockTable
 from shadow_provider.evidence.engine.model import Captures, Settings, Standing
 from shadow_provider.evidence.engine.store import StateStore, StoredObject
+from shadow_provider.evidence.engine.truth import KEPT, Truth, TruthStanding
 from shadow_provider.evidence.lines import FateCounter
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 _FORMAT = 1
-_TABLES = ("carry", "seen")
+_TABLES = ("carry", "seen", *KEPT)
 
 
 class KeptSummary(Summary, Protocol):
@@ -58,6 +60,7 @@ class State:
         settings: Settings,
         comparator: Comparator,
         folder: Path,
+        truth: Truth | None = None,
     ) -> Standing:
         """Where the last look came to, with its tables in the database; a beginning if there was none.
 
@@ -70,7 +73,7 @@ class State:
         current = self._current()
         if current is None or current["versions"] != _versions():
             return beginning
-        if current["question"] != _question(captures, settings, comparator):
+        if current["question"] != _question(captures, settings, comparator, truth):
             raise OtherQuestionError(f"{self.prefix}: the state is that of {current['question']}")
         generation = int(current["generation"])
         for table in _TABLES:
@@ -79,7 +82,10 @@ class State:
             connection.execute(f"INSERT INTO {table} FROM read_parquet(?)", [str(path)])
             path.unlink()
         found = json.loads(self._read(self._key(generation, "standing.json")))
-        return _standing(found, beginning, comparator)
+        standing = _standing(found, beginning, comparator)
+        if truth is not None and found["truth"] is not None:
+            standing.truth = _truth_standing(found["truth"], beginning.settled, truth)
+        return standing
 
     def save(
         self,
@@ -89,6 +95,7 @@ class State:
         comparator: Comparator,
         standing: Standing,
         folder: Path,
+        truth: Truth | None = None,
     ) -> None:
         """Write the next generation, point to it, and remove the one before the last."""
         current = self._current()
@@ -102,7 +109,7 @@ class State:
         pointer = {
             "generation": generation,
             "versions": _versions(),
-            "question": _question(captures, settings, comparator),
+            "question": _question(captures, settings, comparator, truth),
         }
         self.store.write(self._pointer, json.dumps(pointer).encode())
         for name in ("standing.json", *(f"{table}.parquet" for table in _TABLES)):
@@ -137,7 +144,7 @@ def _versions() -> dict[str, Any]:
     return {"format": _FORMAT, "duckdb": duckdb.__version__}
 
 
-def _question(captures: Captures, settings: Settings, comparator: Comparator) -> dict[str, Any]:
+def _question(captures: Captures, settings: Settings, comparator: Comparator, truth: Truth | None) -> dict[str, Any]:
     return {
         "prefix": captures.prefix,
         "endpoint": captures.endpoint,
@@ -146,6 +153,7 @@ def _question(captures: Captures, settings: Settings, comparator: Comparator) ->
         "warm_up_seconds": captures.warm_up.total_seconds(),
         "block_seconds": settings.block_seconds,
         "comparator": comparator.name,
+        "truth": None if truth is None else [truth.prefix, truth.comparator.name],
     }
 
 
@@ -161,7 +169,36 @@ def _as_json(standing: Standing) -> dict[str, Any]:
         "strict_lines": standing.strict_lines,
         "paired_by": standing.paired_by,
         "horizon": standing.horizon,
+        "truth": None if standing.truth is None else _truth_as_json(standing.truth),
     }
+
+
+def _truth_as_json(standing: TruthStanding) -> dict[str, Any]:
+    summary = cast("KeptSummary | None", standing.summary)
+    return {
+        "table": standing.table.to_state(),
+        "summary": None if summary is None else summary.to_state(),
+        "fates": standing.fates.counts(),
+        "examples": standing.fates.examples(),
+        "objects": [[each.key, each.etag] for each in standing.objects],
+        "lines": standing.lines,
+    }
+
+
+def _truth_standing(found: Mapping[str, Any], table: BlockTable, truth: Truth) -> TruthStanding:
+    fates = FateCounter()
+    fates.resume(found["fates"], found["examples"])
+    summary: Summary | None = None
+    if found["summary"] is not None:
+        empty = cast("KeptSummary", truth.comparator.compare(*[_nothing()] * 3).summary)
+        summary = empty.from_state(found["summary"])
+    return TruthStanding(
+        table=table.restored(found["table"]),
+        summary=summary,
+        fates=fates,
+        objects=[StoredObject(key, etag) for key, etag in found["objects"]],
+        lines=found["lines"],
+    )
 
 
 def _standing(found: Mapping[str, Any], beginning: Standing, comparator: Comparator) -> Standing:
@@ -182,10 +219,10 @@ def _standing(found: Mapping[str, Any], beginning: Standing, comparator: Compara
 
 def _empty_summary(comparator: Comparator) -> KeptSummary:
     """What a comparator says of no pairs: it knows how to become a kept one again."""
+    return cast("KeptSummary", comparator.compare(_nothing(), _nothing()).summary)
+
+
+def _nothing() -> "pa.RecordBatch":
     import pyarrow as pa
 
-    nothing = pa.record_batch(
-        [pa.array([], pa.large_string()), pa.array([], pa.string())],
-        names=["text", "media"],
-    )
-    return cast("KeptSummary", comparator.compare(nothing, nothing).summary)
+    return pa.record_batch([pa.array([], pa.large_string()), pa.array([], pa.string())], names=["text", "media"])
