@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from shadow_provider.comparators.spec import ComparatorError
+from shadow_provider.comparators.spec_reading import ComparatorError
 
 
 def imported(path: str) -> Callable[..., Any]:

@@ -18,30 +18,26 @@ an answer that cannot be used has none, and is counted.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from shadow_provider.comparators.answers import Read, csv_rows, documents, finite, read_answers
 from shadow_provider.comparators.contract import Comparison, Outcome
 from shadow_provider.comparators.kinds.label import read_labels
 from shadow_provider.comparators.kinds.number import finite_or_nan
-from shadow_provider.comparators.kinds.ranking import Ranking, Rankings, read_rankings
-from shadow_provider.comparators.label import UnreadableAnswerError, normalise
+from shadow_provider.comparators.label import normalise
 from shadow_provider.comparators.moments import Moments
 from shadow_provider.comparators.numbers import Ragged, read_numbers
 from shadow_provider.comparators.paired import Bools, Floats, any_row, mean_of_rows
 from shadow_provider.comparators.score_grid import ScoreGrid
-from shadow_provider.comparators.summary import read_pairs, unread_causes
 from shadow_provider.comparators.tally import Tally
 from shadow_provider.comparators.truth_classes import truth_of_classes
+from shadow_provider.comparators.truth_ranking import RankingTruth
+from shadow_provider.comparators.truth_sides import Batch, Sides, missing_truth, owners, ragged_sides
 from shadow_provider.comparators.truth_spec import (
     ClassTruthSpec,
     NumberTruthSpec,
     ProbabilitiesTruthSpec,
-    RankingTruthSpec,
     ScoreTruthSpec,
     TruthSpec,
     truth_spec,
@@ -50,16 +46,12 @@ from shadow_provider.comparators.truth_summaries import (
     MOST_CLASSES,
     ClassTruthSummary,
     ErrorSummary,
-    GainSummary,
     LossSummary,
     TruthSummary,
 )
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-Batch = Any
-"""A `pa.RecordBatch`; pyarrow has no types."""
 
 
 class TruthComparator(Protocol):
@@ -89,55 +81,6 @@ def kept_truth_summary(kind: str, state: Mapping[str, Any]) -> TruthSummary:
     return kept
 
 
-@dataclass(frozen=True)
-class _Sides:
-    """Which pairs can be used: readable sides, known truth, and truth and side with equally many rows."""
-
-    left: Any
-    right: Any
-    truth: Any
-    fits: tuple[Bools, Bools]
-
-    @property
-    def used(self) -> Bools:
-        return self.fits[0] & self.fits[1]
-
-    @property
-    def unlabelled(self) -> Bools:
-        known: Bools = ~self.truth.readable | ~(self.left.readable | self.right.readable)
-        return known
-
-    def described(self, missing: Bools) -> dict[str, Any]:
-        """The parts that every summary has."""
-        known, readable = self.truth.readable, (self.left.readable, self.right.readable)
-        kinds = {
-            "used": self.used,
-            "no_truth": missing,
-            "unreadable_truth": ~missing & ~known,
-            "unusable": known & ~self.used,
-        }
-        causes = unread_causes(self.left.causes, self.right.causes)
-        return {
-            "pairs": read_pairs(*readable),
-            "causes": causes,
-            "coverage": Tally.of((name, int(each.sum())) for name, each in kinds.items()),
-        }
-
-
-def _missing(truth: Batch) -> Bools:
-    missing: Bools = truth.column("text").is_null().to_numpy(zero_copy_only=False)
-    return missing
-
-
-def _ragged(left: Ragged, right: Ragged, truth: Ragged) -> _Sides:
-    fits = [side.readable & truth.readable & (side.lengths == truth.lengths) for side in (left, right)]
-    return _Sides(left, right, truth, (fits[0], fits[1]))
-
-
-def _owner(truth: Ragged, used: Bools) -> Any:
-    return np.repeat(np.flatnonzero(used), truth.lengths[used])
-
-
 class ClassTruth:
     """Predicted classes against true ones.
 
@@ -160,7 +103,7 @@ class ClassTruth:
             read_labels(batch, selector, words, ignore_case=self._spec.ignore_case)
             for batch, selector in zip((production, shadow, truth), selectors, strict=True)
         )
-        sides = _ragged(left, right, true)
+        sides = ragged_sides(left, right, true)
         wrong = [self._wrong(side, true, fits) for side, fits in zip((left, right), sides.fits, strict=True)]
         harm = wrong[1].astype(np.float64) - wrong[0]
         harm[sides.unlabelled] = np.nan
@@ -172,7 +115,7 @@ class ClassTruth:
             return Tally.of(zip(names, counts, strict=True), limit=MOST_CLASSES)
 
         summary = ClassTruthSummary(
-            **sides.described(_missing(truth)),
+            **sides.described(missing_truth(truth)),
             truth=counted(y),
             production=counted(p),
             shadow=counted(s),
@@ -183,7 +126,7 @@ class ClassTruth:
 
     def _wrong(self, side: Ragged, true: Ragged, fits: Bools) -> Bools:
         differ = side.rows(fits) != true.rows(fits)
-        return ~fits | any_row(differ, _owner(true, fits), len(fits))
+        return ~fits | any_row(differ, owners(true, fits), len(fits))
 
 
 class ScoreTruth:
@@ -204,7 +147,7 @@ class ScoreTruth:
     def compare(self, production: Batch, shadow: Batch, truth: Batch) -> Comparison:
         """Compare three batches."""
         words = {self._positive: 0}
-        sides = _ragged(
+        sides = ragged_sides(
             _probability(read_numbers(production, self._spec.selector)),
             _probability(read_numbers(shadow, self._spec.selector)),
             read_labels(truth, self._spec.truth, words),
@@ -214,7 +157,7 @@ class ScoreTruth:
         brier = [(score - y) ** 2 for score in scores]
         logs = [self._log_loss(score, y) for score in scores]
         summary = _loss_summary(sides, truth, brier, logs, ScoreGrid.of(scores[0], scores[1], y))
-        owner = _owner(sides.truth, sides.used)
+        owner = owners(sides.truth, sides.used)
         values = {
             "brier_loss": mean_of_rows(brier[1] - brier[0], owner, len(sides.used)),
             "log_loss": mean_of_rows(logs[1] - logs[0], owner, len(sides.used)),
@@ -246,11 +189,11 @@ class ProbabilitiesTruth:
         words: dict[str, int] = {}
         true = read_labels(truth, self._spec.truth, words)
         read = [truth_of_classes(batch, true, list(words), self._spec) for batch in (production, shadow)]
-        sides = _Sides(read[0], read[1], true, (read[0].fits, read[1].fits))
+        sides = Sides(read[0], read[1], true, (read[0].fits, read[1].fits))
         keep = [sides.used[side.owner] for side in read]
         brier = [side.brier[kept] for side, kept in zip(read, keep, strict=True)]
         logs = [side.log[kept] for side, kept in zip(read, keep, strict=True)]
-        owner = _owner(true, sides.used)
+        owner = owners(true, sides.used)
         values = {
             "brier_loss": mean_of_rows(brier[1] - brier[0], owner, len(sides.used)),
             "log_loss": mean_of_rows(logs[1] - logs[0], owner, len(sides.used)),
@@ -280,8 +223,8 @@ class NumberTruth:
     def compare(self, production: Batch, shadow: Batch, truth: Batch) -> Comparison:
         """Compare three batches."""
         left, right = (read_numbers(batch, self._spec.selector) for batch in (production, shadow))
-        sides = _ragged(left, right, read_numbers(truth, self._spec.truth))
-        owner, count = _owner(sides.truth, sides.used), len(sides.used)
+        sides = ragged_sides(left, right, read_numbers(truth, self._spec.truth))
+        owner, count = owners(sides.truth, sides.used), len(sides.used)
         most = math.inf if self._spec.most_error is None else self._spec.most_error
         with np.errstate(over="ignore", invalid="ignore"):
             errors = [side.rows(sides.used) - sides.truth.rows(sides.used) for side in (left, right)]
@@ -294,7 +237,7 @@ class NumberTruth:
         good = (np.abs(errors[0]) <= 1e154) & (np.abs(errors[1]) <= 1e154)
         p, s = (np.where(good, error, np.inf) for error in errors)
         summary = ErrorSummary(
-            **sides.described(_missing(truth)),
+            **sides.described(missing_truth(truth)),
             production=Moments.of(p),
             shadow=Moments.of(s),
             production_size=Moments.of(np.abs(p)),
@@ -303,77 +246,14 @@ class NumberTruth:
         return Comparison(values, (left.readable, right.readable), summary)
 
 
-class RankingTruth:
-    """Rankings against relevant items.
-
-    Args:
-        spec: how.
-    """
-
-    summary_type = GainSummary
-    outcomes = (Outcome("ndcg_loss", "score", -1.0, 1.0),)
-
-    def __init__(self, spec: RankingTruthSpec) -> None:
-        self.name = spec.name
-        self._spec = spec
-
-    def compare(self, production: Batch, shadow: Batch, truth: Batch) -> Comparison:
-        """Compare three batches."""
-        reader = partial(read_rankings, selector=self._spec.selector, depth=self._spec.k)
-        left, right = read_answers(production, reader), read_answers(shadow, reader)
-        true = read_answers(truth, _relevance)
-        fits = [self._single(side) & true.readable for side in (left, right)]
-        sides = _Sides(left, right, true, (fits[0], fits[1]))
-        gains = np.full((2, len(sides.used)), np.nan)
-        for pair in np.flatnonzero(sides.used).tolist():
-            relevance = true.distinct[true.which[pair]] or {}
-            for number, side in enumerate((left, right)):
-                rows = side.distinct[side.which[pair]] or ((),)
-                gains[number, pair] = ndcg(rows[0], relevance, self._spec.k)
-        summary = GainSummary(
-            **sides.described(_missing(truth)),
-            production=Moments.of(gains[0][sides.used]),
-            shadow=Moments.of(gains[1][sides.used]),
-        )
-        return Comparison({"ndcg_loss": gains[0] - gains[1]}, (left.readable, right.readable), summary)
-
-    def _single(self, side: Read[Rankings]) -> Bools:
-        single = np.array([rows is not None and len(rows) == 1 for rows in side.distinct], dtype=np.bool_)
-        return single[side.which] if len(single) else np.zeros(0, dtype=np.bool_)
-
-
-def ndcg(ranking: Ranking, relevance: Mapping[str, float], k: int) -> float:
-    """Normalised discounted cumulative gain at k; some relevance must be above 0."""
-    best = sorted(relevance.values(), reverse=True)
-    gains = (relevance.get(item, 0.0) for item in ranking)
-    return min(1.0, _dcg(gains, k) / _dcg(best, k))
-
-
-def _dcg(gains: Any, k: int) -> float:
-    return math.fsum(gain / math.log2(place + 2) for place, gain in zip(range(k), gains, strict=False))
-
-
-def _relevance(text: str, media: str | None) -> dict[str, float]:
-    values = documents(text, media)
-    given: Any = csv_rows(text)[0] if values is None else values[0]
-    if isinstance(given, list):
-        given = {normalise(None if isinstance(item, list | dict) else item): 1.0 for item in given}
-    if not isinstance(given, dict):
-        raise UnreadableAnswerError("no relevant items")
-    relevance = {normalise(item): finite(value) for item, value in given.items()}
-    if any(value < 0 or value > 1e100 for value in relevance.values()) or not any(relevance.values()):
-        raise UnreadableAnswerError("no relevant items")
-    return relevance
-
-
 def _losses(most_brier: float, clip: float) -> tuple[Outcome, ...]:
     most = -math.log(clip)
     return Outcome("brier_loss", "score", -most_brier, most_brier), Outcome("log_loss", "score", -most, most)
 
 
-def _loss_summary(sides: _Sides, truth: Batch, brier: list[Floats], logs: list[Floats], grid: ScoreGrid) -> LossSummary:
+def _loss_summary(sides: Sides, truth: Batch, brier: list[Floats], logs: list[Floats], grid: ScoreGrid) -> LossSummary:
     return LossSummary(
-        **sides.described(_missing(truth)),
+        **sides.described(missing_truth(truth)),
         production_brier=Moments.of(brier[0]),
         shadow_brier=Moments.of(brier[1]),
         production_log=Moments.of(logs[0]),

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from shadow_provider.comparators.spec import Frozen, Name, Selector, VectorSelector, read_spec
+from shadow_provider.comparators.spec import Name, Selector, VectorSelector
+from shadow_provider.comparators.spec_reading import Frozen, read_spec
 
 Clip = Annotated[float, Field(gt=0, lt=0.01)]
 

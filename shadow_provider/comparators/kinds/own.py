@@ -17,7 +17,8 @@ from shadow_provider.comparators.contract import Comparison, Outcome
 from shadow_provider.comparators.imported import imported
 from shadow_provider.comparators.keyed import KeyedHistograms
 from shadow_provider.comparators.paired import Bools, Floats, sided
-from shadow_provider.comparators.spec import ComparatorError, OwnSpec
+from shadow_provider.comparators.spec import OwnSpec
+from shadow_provider.comparators.spec_reading import ComparatorError
 from shadow_provider.comparators.summary import PartsSummary, read_pairs
 from shadow_provider.comparators.tally import Tally
 

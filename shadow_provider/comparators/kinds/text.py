@@ -29,7 +29,8 @@ from shadow_provider.comparators.label import UnreadableAnswerError, media_kind
 from shadow_provider.comparators.log_histogram import LogHistogram
 from shadow_provider.comparators.moments import Moments
 from shadow_provider.comparators.paired import Bools, Floats, alone, sided
-from shadow_provider.comparators.spec import ComparatorError, TextSpec
+from shadow_provider.comparators.spec import TextSpec
+from shadow_provider.comparators.spec_reading import ComparatorError
 from shadow_provider.comparators.summary import PartsSummary, read_pairs, unread_causes
 from shadow_provider.comparators.tally import Tally
 

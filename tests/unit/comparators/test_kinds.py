@@ -18,7 +18,7 @@ from sklearn.metrics import cohen_kappa_score, confusion_matrix
 from shadow_provider.comparators.build import comparator
 from shadow_provider.comparators.chrf import chrf
 from shadow_provider.comparators.kinds.ranking import kendall_distance, rbo
-from shadow_provider.comparators.spec import ComparatorError
+from shadow_provider.comparators.spec_reading import ComparatorError
 from tests.unit.comparators.batches import JSON, LINES, PLAIN, as_json, batch, compared, values
 
 CALM = settings(derandomize=True, deadline=None, max_examples=150)

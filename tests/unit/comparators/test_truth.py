@@ -22,7 +22,7 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
-from shadow_provider.comparators.spec import ComparatorError
+from shadow_provider.comparators.spec_reading import ComparatorError
 from shadow_provider.comparators.truth import kept_truth_summary, truth_comparator
 from tests.unit.comparators.batches import ANSWERS, as_json, batch, values
 
