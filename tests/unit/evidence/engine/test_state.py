@@ -41,23 +41,28 @@ def traffic(random: Random, *, with_ids: bool, requests: int = 400) -> Arriving:
     for number in range(requests):
         moment = START + timedelta(seconds=number * HOURS * 3600 // requests)
         identity = f"id-{number}" if with_ids else None
-        for variant, delay in ((PRODUCTION, 0), (SHADOW, random.randrange(3))):
+        for variant, delay in ((PRODUCTION, 0), (SHADOW, random.randrange(-2, 3))):
             fate = random.random()
             if fate < 0.05:
                 continue
             given = "other" if fate < 0.08 else f"{number if with_ids else number % 50}"
             answer = f"{random.randrange(3)}" if fate < 0.95 else "oops"
-            document = capture(identity, given=given, answer=answer, time=moment + timedelta(seconds=delay))
-            document["eventMetadata"]["eventId"] = f"{variant}-{number}"
-            content = line(document)
-            if fate > 0.98:
-                content = content[: random.randrange(len(content))] or b"x"
-            for copy in range(2 if 0.1 < fate < 0.15 else 1):
-                slot = number * 40 // requests + copy * random.randrange(2)
-                lines.setdefault((variant, slot), []).append((moment, content))
+            for copy in range(2 if 0.1 < fate < 0.2 else 1):
+                # A copy says the same, now and then of a later time.
+                later = timedelta(seconds=copy * random.choice([0, 300, 2400]))
+                time = max(moment + timedelta(seconds=delay), START) + later
+                document = capture(identity, given=given, answer=answer, time=time)
+                document["eventMetadata"]["eventId"] = f"{variant}-{number}"
+                content = line(document)
+                if fate > 0.98:
+                    content = content[: random.randrange(len(content))] or b"x"
+                slot = min(
+                    39, number * 40 // requests + round(later.total_seconds() / 360) + copy * random.randrange(2)
+                )
+                lines.setdefault((variant, slot), []).append((time, content))
     arriving = Arriving()
     for (variant, slot), records in lines.items():
-        first, newest = records[0][0], max(moment for moment, _ in records)
+        first, newest = min(time for time, _ in records), max(time for time, _ in records)
         late = timedelta(seconds=random.randrange(900))
         arriving.objects.append(
             (newest + late, capture_key(variant, first, name=f"{slot:03}"), [each for _, each in records])
