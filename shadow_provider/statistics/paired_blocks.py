@@ -1,8 +1,6 @@
-"""The difference of two rates that were counted on the same pairs, block by block, at every look.
+"""The difference of two rates that were counted on the same pairs, P(worse) - P(better), at every look.
 
-Two claims must agree. Betting on the counts, divided by their dispersion, holds however rare events are. The mean over
-blocks sees swings and drifts, but needs enough events for the normal distribution. What both say is wrong with at most
-alpha where either holds.
+The claim from the counts is that of betting on them, divided by their dispersion.
 """
 
 from dataclasses import dataclass
@@ -14,12 +12,13 @@ from shadow_provider.statistics.betting import pairs_bounds, pairs_evidence_abov
 from shadow_provider.statistics.blocks import DEFAULT_PRECISION, BlockMean
 from shadow_provider.statistics.dispersion import dispersion
 from shadow_provider.statistics.proportion import Interval
+from shadow_provider.statistics.two_claims import TwoClaims
 
 Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class PairedBlocks:
+class PairedBlocks(TwoClaims):
     """Counts of pairs by block of time, oldest first.
 
     Attributes:
@@ -33,11 +32,6 @@ class PairedBlocks:
     better: Counts
     pairs: Counts
     precision: float = DEFAULT_PRECISION
-
-    @property
-    def estimate(self) -> float | None:
-        """The difference that was observed; None without any trial."""
-        return self.over_time.estimate
 
     @property
     def over_time(self) -> BlockMean:
@@ -55,20 +49,11 @@ class PairedBlocks:
         size = dispersion(residuals, worse + better - pairs * difference**2)
         return worse / size, better / size, pairs / size
 
-    def evidence_below(self, margin: float) -> float:
-        """Log evidence that P(worse) - P(better) is below the margin."""
-        return min(pairs_evidence_below(margin, *self.clusters), self.over_time.evidence_below(margin))
+    def _counted_below(self, margin: float) -> float:
+        return pairs_evidence_below(margin, *self.clusters)
 
-    def evidence_above(self, margin: float) -> float:
-        """Log evidence that P(worse) - P(better) is above the margin."""
-        return min(pairs_evidence_above(margin, *self.clusters), self.over_time.evidence_above(margin))
+    def _counted_above(self, margin: float) -> float:
+        return pairs_evidence_above(margin, *self.clusters)
 
-    def bounds(self, lower_alpha: float, upper_alpha: float) -> Interval:
-        """Bounds of P(worse) - P(better) that hold at all looks together, each with its own error probability.
-
-        Raises:
-            ValueError: An alpha is outside of (0, 0.5).
-        """
-        counted = pairs_bounds(*self.clusters, lower_alpha, upper_alpha)
-        over_time = self.over_time.bounds(lower_alpha, upper_alpha)
-        return max(-1.0, min(counted[0], over_time[0])), min(1.0, max(counted[1], over_time[1]))
+    def _counted_bounds(self, lower_alpha: float, upper_alpha: float) -> Interval:
+        return pairs_bounds(*self.clusters, lower_alpha, upper_alpha)

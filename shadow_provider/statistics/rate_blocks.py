@@ -15,12 +15,13 @@ from shadow_provider.statistics.blocks import DEFAULT_PRECISION, BlockMean
 from shadow_provider.statistics.dispersion import dispersion
 from shadow_provider.statistics.paired_blocks import Counts
 from shadow_provider.statistics.proportion import Interval
+from shadow_provider.statistics.two_claims import TwoClaims
 
 _NEAR = 1e-12
 
 
 @dataclass(frozen=True)
-class RateBlocks:
+class RateBlocks(TwoClaims):
     """Counts of events by block of time, oldest first.
 
     Attributes:
@@ -36,11 +37,6 @@ class RateBlocks:
     reference_events: Counts
     reference_trials: Counts
     precision: float = DEFAULT_PRECISION
-
-    @property
-    def estimate(self) -> float | None:
-        """The difference that was observed; None without any trial."""
-        return self.over_time.estimate
 
     @property
     def over_time(self) -> BlockMean:
@@ -62,31 +58,19 @@ class RateBlocks:
         """Events and trials of the candidate, then of production, in clusters: independent ones count as one each."""
         return *_clusters(self.events, self.trials), *_clusters(self.reference_events, self.reference_trials)
 
-    def evidence_below(self, margin: float) -> float:
-        """Log evidence that the candidate's rate less production's is below the margin."""
-        return min(_counted_below(margin, *self.clusters), self.over_time.evidence_below(margin))
+    def _counted_below(self, margin: float) -> float:
+        return _difference_below(margin, *self.clusters)
 
-    def evidence_above(self, margin: float) -> float:
-        """Log evidence that the candidate's rate less production's is above the margin."""
+    def _counted_above(self, margin: float) -> float:
         events, trials, reference_events, reference_trials = self.clusters
-        counted = _counted_below(-margin, reference_events, reference_trials, events, trials)
-        return min(counted, self.over_time.evidence_above(margin))
+        return _difference_below(-margin, reference_events, reference_trials, events, trials)
 
-    def bounds(self, lower_alpha: float, upper_alpha: float) -> Interval:
-        """Bounds of the difference that hold at all looks together, each with its own error probability.
-
-        Raises:
-            ValueError: An alpha is outside of (0, 0.5).
-        """
+    def _counted_bounds(self, lower_alpha: float, upper_alpha: float) -> Interval:
         events, trials, reference_events, reference_trials = self.clusters
         lower, upper = proportion_bounds(events, trials, lower_alpha / 2, upper_alpha / 2)
         # Production's upper bound belongs to the lower bound of the difference, and the other way round.
         reference = proportion_bounds(reference_events, reference_trials, upper_alpha / 2, lower_alpha / 2)
-        over_time = self.over_time.bounds(lower_alpha, upper_alpha)
-        return (
-            max(-1.0, min(lower - reference[1], over_time[0])),
-            min(1.0, max(upper - reference[0], over_time[1])),
-        )
+        return lower - reference[1], upper - reference[0]
 
 
 def _residuals(events: Counts, trials: Counts) -> npt.NDArray[np.float64]:
@@ -102,7 +86,7 @@ def _clusters(events: Counts, trials: Counts) -> tuple[float, float]:
     return found / size, tried / size
 
 
-def _counted_below(
+def _difference_below(
     margin: float, events: float, trials: float, reference_events: float, reference_trials: float
 ) -> float:
     """Log evidence that p - p_reference is below the margin, whatever hangs the two counts together.

@@ -9,10 +9,11 @@ from shadow_provider.statistics.blocks import DEFAULT_PRECISION, BlockMean
 from shadow_provider.statistics.bounded import BoundedScores
 from shadow_provider.statistics.dispersion import dispersion
 from shadow_provider.statistics.proportion import Interval
+from shadow_provider.statistics.two_claims import TwoClaims
 
 
 @dataclass(frozen=True)
-class ScoreBlocks:
+class ScoreBlocks(TwoClaims):
     """Sums of scores by block of time, oldest first.
 
     Attributes:
@@ -32,11 +33,6 @@ class ScoreBlocks:
     precision: float = DEFAULT_PRECISION
 
     @property
-    def estimate(self) -> float | None:
-        """The mean; None without scores."""
-        return self.over_time.estimate
-
-    @property
     def over_time(self) -> BlockMean:
         """The mean as one over blocks."""
         return BlockMean(self.counts.astype(np.float64), self.totals, self.precision)
@@ -51,20 +47,14 @@ class ScoreBlocks:
         size = dispersion(self.totals - mean * self.counts, squares - count * mean**2)
         return BoundedScores(count / size, total / size, squares / size, self.least, self.most)
 
-    def evidence_below(self, margin: float) -> float:
-        """Log evidence that the mean is below the margin."""
-        return min(self.clusters.evidence_below(margin), self.over_time.evidence_below(margin))
+    def _range(self) -> Interval:
+        return self.least, self.most
 
-    def evidence_above(self, margin: float) -> float:
-        """Log evidence that the mean is above the margin."""
-        return min(self.clusters.evidence_above(margin), self.over_time.evidence_above(margin))
+    def _counted_below(self, margin: float) -> float:
+        return self.clusters.evidence_below(margin)
 
-    def bounds(self, lower_alpha: float, upper_alpha: float) -> Interval:
-        """Bounds of the mean that hold at all looks together, each with its own error probability.
+    def _counted_above(self, margin: float) -> float:
+        return self.clusters.evidence_above(margin)
 
-        Raises:
-            ValueError: An alpha is outside of (0, 0.5).
-        """
-        counted = self.clusters.bounds(lower_alpha, upper_alpha)
-        over_time = self.over_time.bounds(lower_alpha, upper_alpha)
-        return max(self.least, min(counted[0], over_time[0])), min(self.most, max(counted[1], over_time[1]))
+    def _counted_bounds(self, lower_alpha: float, upper_alpha: float) -> Interval:
+        return self.clusters.bounds(lower_alpha, upper_alpha)
