@@ -4,31 +4,15 @@ Both batches have the columns `text: large_string` (null: not captured) and `med
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shadow_provider.comparators.outcomes import Outcome
+
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One figure per pair, NaN where there is none.
-
-    Attributes:
-        name: such as "disagrees" or "score_difference".
-        kind: `binary` is -1 where production alone did harm, 0 for neither or both, +1 for the candidate alone; in a
-            `score` more is worse.
-        least: the smallest value that is possible.
-        most: the largest; infinite for a score without a bound, which is a description and can be no gate.
-    """
-
-    name: str
-    kind: Literal["binary", "score"]
-    least: float
-    most: float
 
 
 class Summary(Protocol):

@@ -7,8 +7,25 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 
-def sided(production: Bools, shadow: Bools, harm: Bools | Floats) -> Floats:
+def differing(production: Bools, shadow: Bools, differs: Bools) -> Floats:
     """A binary outcome of two answers that should say the same.
+
+    Args:
+        production: whether production's answer could be read.
+        shadow: whether the candidate's could.
+        differs: what holds where both could.
+
+    Returns:
+        1 where they differ or one alone is unreadable, whichever: such a pair must not make up for another. NaN where
+        both are unreadable: nothing is known of what they say.
+    """
+    values = np.where(production & shadow, differs.astype(np.float64), np.nan)
+    values[production ^ shadow] = 1.0
+    return values
+
+
+def sided(production: Bools, shadow: Bools, harm: Bools | Floats) -> Floats:
+    """A binary outcome that can do harm on either side.
 
     Args:
         production: whether production's answer could be read.

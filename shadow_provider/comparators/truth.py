@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from shadow_provider.comparators.contract import Comparison, Outcome
+from shadow_provider.comparators.contract import Comparison
 from shadow_provider.comparators.kinds.label import read_labels
 from shadow_provider.comparators.kinds.number import finite_or_nan
 from shadow_provider.comparators.label import normalise
 from shadow_provider.comparators.moments import Moments
 from shadow_provider.comparators.numbers import Ragged, read_numbers
+from shadow_provider.comparators.outcomes import Outcome, truth_outcomes_of
 from shadow_provider.comparators.paired import Bools, Floats, any_row, mean_of_rows
 from shadow_provider.comparators.score_grid import ScoreGrid
 from shadow_provider.comparators.tally import Tally
@@ -89,10 +90,10 @@ class ClassTruth:
     """
 
     summary_type = ClassTruthSummary
-    outcomes = (Outcome("wrong", "binary", -1.0, 1.0),)
 
     def __init__(self, spec: ClassTruthSpec) -> None:
         self.name = spec.name
+        self.outcomes = truth_outcomes_of(spec)
         self._spec = spec
 
     def compare(self, production: Batch, shadow: Batch, truth: Batch) -> Comparison:
@@ -140,9 +141,9 @@ class ScoreTruth:
 
     def __init__(self, spec: ScoreTruthSpec) -> None:
         self.name = spec.name
+        self.outcomes = truth_outcomes_of(spec)
         self._spec = spec
         self._positive = normalise(spec.positive)
-        self.outcomes = _losses(1.0, spec.clip)
 
     def compare(self, production: Batch, shadow: Batch, truth: Batch) -> Comparison:
         """Compare three batches."""
@@ -181,8 +182,8 @@ class ProbabilitiesTruth:
 
     def __init__(self, spec: ProbabilitiesTruthSpec) -> None:
         self.name = spec.name
+        self.outcomes = truth_outcomes_of(spec)
         self._spec = spec
-        self.outcomes = _losses(2.0, spec.clip)
 
     def compare(self, production: Batch, shadow: Batch, truth: Batch) -> Comparison:
         """Compare three batches."""
@@ -213,12 +214,8 @@ class NumberTruth:
 
     def __init__(self, spec: NumberTruthSpec) -> None:
         self.name = spec.name
+        self.outcomes = truth_outcomes_of(spec)
         self._spec = spec
-        most = math.inf if spec.most_error is None else spec.most_error
-        self.outcomes: tuple[Outcome, ...] = (
-            Outcome("absolute_error", "score", -most, most),
-            Outcome("squared_error", "score", -(most**2), most**2),
-        )
 
     def compare(self, production: Batch, shadow: Batch, truth: Batch) -> Comparison:
         """Compare three batches."""
@@ -244,11 +241,6 @@ class NumberTruth:
             shadow_size=Moments.of(np.abs(s)),
         )
         return Comparison(values, (left.readable, right.readable), summary)
-
-
-def _losses(most_brier: float, clip: float) -> tuple[Outcome, ...]:
-    most = -math.log(clip)
-    return Outcome("brier_loss", "score", -most_brier, most_brier), Outcome("log_loss", "score", -most, most)
 
 
 def _loss_summary(sides: Sides, truth: Batch, brier: list[Floats], logs: list[Floats], grid: ScoreGrid) -> LossSummary:

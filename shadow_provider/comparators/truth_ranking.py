@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from shadow_provider.comparators.answers import Read, csv_rows, documents, finite, read_answers
-from shadow_provider.comparators.contract import Comparison, Outcome
+from shadow_provider.comparators.contract import Comparison
 from shadow_provider.comparators.kinds.ranking import Ranking, Rankings, read_rankings
 from shadow_provider.comparators.label import UnreadableAnswerError, normalise
 from shadow_provider.comparators.moments import Moments
+from shadow_provider.comparators.outcomes import truth_outcomes_of
 from shadow_provider.comparators.paired import Bools
 from shadow_provider.comparators.truth_sides import Batch, Sides, missing_truth
 from shadow_provider.comparators.truth_spec import RankingTruthSpec
@@ -26,10 +27,10 @@ class RankingTruth:
     """
 
     summary_type = GainSummary
-    outcomes = (Outcome("ndcg_loss", "score", -1.0, 1.0),)
 
     def __init__(self, spec: RankingTruthSpec) -> None:
         self.name = spec.name
+        self.outcomes = truth_outcomes_of(spec)
         self._spec = spec
 
     def compare(self, production: Batch, shadow: Batch, truth: Batch) -> Comparison:

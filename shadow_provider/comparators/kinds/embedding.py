@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shadow_provider.comparators.contract import Comparison, Outcome
+from shadow_provider.comparators.contract import Comparison
 from shadow_provider.comparators.log_histogram import LogHistogram
 from shadow_provider.comparators.moments import Moments
-from shadow_provider.comparators.paired import Floats, any_row, mean_of_rows, sided
+from shadow_provider.comparators.outcomes import outcomes_of
+from shadow_provider.comparators.paired import Floats, any_row, differing, mean_of_rows
 from shadow_provider.comparators.spec import EmbeddingSpec
 from shadow_provider.comparators.summary import PartsSummary, read_pairs, unread_causes
 from shadow_provider.comparators.tally import Tally
@@ -66,14 +67,10 @@ class EmbeddingComparator:
     """
 
     summary_type = EmbeddingSummary
-    outcomes: tuple[Outcome, ...] = (
-        Outcome("dimension_mismatch", "binary", -1.0, 1.0),
-        Outcome("cosine_distance", "score", 0.0, 2.0),
-        Outcome("norm_difference", "score", 0.0, 1.0),
-    )
 
     def __init__(self, spec: EmbeddingSpec) -> None:
         self.name = spec.name
+        self.outcomes = outcomes_of(spec)
         self._spec = spec
 
     def compare(self, production: "pa.RecordBatch", shadow: "pa.RecordBatch") -> Comparison:
@@ -102,7 +99,7 @@ class EmbeddingComparator:
             norms=LogHistogram.of(ratio[np.isfinite(ratio)]),
         )
         values = {
-            "dimension_mismatch": sided(
+            "dimension_mismatch": differing(
                 left.readable, right.readable, any_row(~rows.same, rows.owner, count) | other_rows
             ),
             "cosine_distance": mean_of_rows(distance, rows.owner, count),

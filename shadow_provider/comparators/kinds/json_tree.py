@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shadow_provider.comparators.answers import documents, read_answers, select
-from shadow_provider.comparators.contract import Comparison, Outcome
+from shadow_provider.comparators.contract import Comparison
 from shadow_provider.comparators.json_diff import (
     LENGTH,
     MISSING,
@@ -36,7 +36,8 @@ from shadow_provider.comparators.json_diff import (
 )
 from shadow_provider.comparators.keyed import KeyedHistograms
 from shadow_provider.comparators.label import UnreadableAnswerError
-from shadow_provider.comparators.paired import sided
+from shadow_provider.comparators.outcomes import outcomes_of
+from shadow_provider.comparators.paired import differing, sided
 from shadow_provider.comparators.spec import JsonSpec
 from shadow_provider.comparators.summary import PartsSummary, read_pairs, unread_causes
 from shadow_provider.comparators.tally import Tally
@@ -99,13 +100,10 @@ class JsonComparator:
     """
 
     summary_type = JsonSummary
-    outcomes: tuple[Outcome, ...] = (
-        Outcome("differs", "binary", -1.0, 1.0),
-        Outcome("schema_violation", "binary", -1.0, 1.0),
-    )
 
     def __init__(self, spec: JsonSpec) -> None:
         self.name = spec.name
+        self.outcomes = outcomes_of(spec)
         self._path = spec.path
         self._rules = Rules(spec.rules)
 
@@ -134,9 +132,10 @@ class JsonComparator:
             sizes=KeyedHistograms.of(notes.sizes),
             parts=KeyedHistograms.of(notes.parts),
         )
+        differs, violates = harm
         values = {
-            name: sided(left.readable, right.readable, each)
-            for name, each in zip(("differs", "schema_violation"), harm, strict=True)
+            "differs": differing(left.readable, right.readable, differs),
+            "schema_violation": sided(left.readable, right.readable, violates),
         }
         return Comparison(values, (left.readable, right.readable), summary)
 

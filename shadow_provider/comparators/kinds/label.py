@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shadow_provider.comparators.answers import cells, json_value, read_answers
-from shadow_provider.comparators.contract import Comparison, Outcome
+from shadow_provider.comparators.contract import Comparison
 from shadow_provider.comparators.json_shape import is_steady, like_first
 from shadow_provider.comparators.kinds.number import aligned
 from shadow_provider.comparators.label import LABEL_KEYS, UnreadableAnswerError, normalise
@@ -34,7 +34,8 @@ from shadow_provider.comparators.numbers import (
     short,
     with_single,
 )
-from shadow_provider.comparators.paired import Floats, any_row, mean_of_rows, sided
+from shadow_provider.comparators.outcomes import outcomes_of
+from shadow_provider.comparators.paired import Floats, any_row, differing, mean_of_rows
 from shadow_provider.comparators.spec import LabelSpec, Selector
 from shadow_provider.comparators.summary import PartsSummary, read_pairs, unread_causes
 from shadow_provider.comparators.tally import Tally
@@ -116,10 +117,7 @@ class LabelComparator:
     def __init__(self, spec: LabelSpec) -> None:
         self.name = spec.name
         self._spec = spec
-        outcomes = [Outcome("disagrees", "binary", -1.0, 1.0)]
-        if spec.score is not None:
-            outcomes.append(Outcome("score_difference", "score", 0.0, spec.score_most - spec.score_least))
-        self.outcomes: tuple[Outcome, ...] = tuple(outcomes)
+        self.outcomes = outcomes_of(spec)
 
     def compare(self, production: "pa.RecordBatch", shadow: "pa.RecordBatch") -> Comparison:
         """Compare two batches."""
@@ -132,7 +130,7 @@ class LabelComparator:
         count = len(comparable)
         differ = p != s
         other_rows = left.readable & right.readable & ~comparable
-        disagrees = sided(left.readable, right.readable, any_row(differ, owner, count) | other_rows)
+        disagrees = differing(left.readable, right.readable, any_row(differ, owner, count) | other_rows)
         values = {"disagrees": disagrees}
         scored: dict[str, Any] = {}
         if self._spec.score is not None:

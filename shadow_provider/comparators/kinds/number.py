@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shadow_provider.comparators.contract import Comparison, Outcome
+from shadow_provider.comparators.contract import Comparison
 from shadow_provider.comparators.log_histogram import LogHistogram
 from shadow_provider.comparators.moments import Moments
 from shadow_provider.comparators.numbers import Ragged, read_numbers
-from shadow_provider.comparators.paired import Floats, any_row, mean_of_rows, sided
+from shadow_provider.comparators.outcomes import outcomes_of
+from shadow_provider.comparators.paired import Floats, any_row, differing, mean_of_rows
 from shadow_provider.comparators.spec import NumberSpec
 from shadow_provider.comparators.summary import PartsSummary, read_pairs, unread_causes
 from shadow_provider.comparators.tally import Tally
@@ -84,12 +85,7 @@ class NumberComparator:
     def __init__(self, spec: NumberSpec) -> None:
         self.name = spec.name
         self._spec = spec
-        most = np.inf if spec.most_difference is None else spec.most_difference
-        self.outcomes: tuple[Outcome, ...] = (
-            Outcome("outside_tolerance", "binary", -1.0, 1.0),
-            Outcome("absolute_difference", "score", 0.0, float(most)),
-            Outcome("relative_difference", "score", 0.0, 2.0),
-        )
+        self.outcomes = outcomes_of(spec)
 
     def compare(self, production: "pa.RecordBatch", shadow: "pa.RecordBatch") -> Comparison:
         """Compare two batches."""
@@ -114,7 +110,7 @@ class NumberComparator:
             shadow=Moments.of(s),
         )
         values = {
-            "outside_tolerance": sided(left.readable, right.readable, differs),
+            "outside_tolerance": differing(left.readable, right.readable, differs),
             "absolute_difference": finite_or_nan(mean_of_rows(size, owner, count)),
             "relative_difference": mean_of_rows(relative, owner, count),
         }

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shadow_provider.comparators.contract import Comparison, Outcome
+from shadow_provider.comparators.contract import Comparison
 from shadow_provider.comparators.imported import imported
 from shadow_provider.comparators.keyed import KeyedHistograms
+from shadow_provider.comparators.outcomes import Outcome, outcomes_of
 from shadow_provider.comparators.paired import Bools, Floats, sided
 from shadow_provider.comparators.spec import OwnSpec
 from shadow_provider.comparators.spec_reading import ComparatorError
@@ -62,9 +63,7 @@ class OwnComparator:
         self.name = spec.name
         self._path = spec.function
         self._function = imported(spec.function)
-        self.outcomes: tuple[Outcome, ...] = tuple(
-            Outcome(each.name, each.kind, *each.bounds) for each in spec.outcomes
-        )
+        self.outcomes = outcomes_of(spec)
 
     def compare(self, production: "pa.RecordBatch", shadow: "pa.RecordBatch") -> Comparison:
         """Compare two batches.

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shadow_provider.comparators.contract import Comparison, Outcome
+from shadow_provider.comparators.contract import Comparison
 from shadow_provider.comparators.kinds.embedding import dimensions
 from shadow_provider.comparators.log_histogram import LogHistogram
 from shadow_provider.comparators.moments import Moments
-from shadow_provider.comparators.paired import Bools, Floats, alone, any_row, mean_of_rows, sided
+from shadow_provider.comparators.outcomes import outcomes_of
+from shadow_provider.comparators.paired import Bools, Floats, alone, any_row, differing, mean_of_rows
 from shadow_provider.comparators.spec import ProbabilitiesSpec
 from shadow_provider.comparators.summary import PartsSummary, read_pairs, unread_causes
 from shadow_provider.comparators.tally import Tally
@@ -74,15 +75,10 @@ class ProbabilitiesComparator:
     """
 
     summary_type = ProbabilitiesSummary
-    outcomes: tuple[Outcome, ...] = (
-        Outcome("argmax_disagrees", "binary", -1.0, 1.0),
-        Outcome("invalid", "binary", -1.0, 1.0),
-        Outcome("jensen_shannon", "score", 0.0, 1.0),
-        Outcome("largest_difference", "score", 0.0, 1.0),
-    )
 
     def __init__(self, spec: ProbabilitiesSpec) -> None:
         self.name = spec.name
+        self.outcomes = outcomes_of(spec)
         self._spec = spec
 
     def compare(self, production: "pa.RecordBatch", shadow: "pa.RecordBatch") -> Comparison:
@@ -122,7 +118,7 @@ class ProbabilitiesComparator:
         harm = alone(bad[0] | ~left.readable, bad[1] | ~right.readable)
         harm[~left.readable & ~right.readable] = np.nan
         values = {
-            "argmax_disagrees": sided(left.readable, right.readable, any_row(disagrees, owner, count) | other_rows),
+            "argmax_disagrees": differing(left.readable, right.readable, any_row(disagrees, owner, count) | other_rows),
             "invalid": harm,
             "jensen_shannon": mean_of_rows(divergence, owner, count),
             "largest_difference": mean_of_rows(largest, owner, count),

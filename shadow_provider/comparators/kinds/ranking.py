@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shadow_provider.comparators.answers import csv_rows, documents, read_answers, select
-from shadow_provider.comparators.contract import Comparison, Outcome
+from shadow_provider.comparators.contract import Comparison
 from shadow_provider.comparators.label import UnreadableAnswerError, normalise
 from shadow_provider.comparators.log_histogram import LogHistogram
 from shadow_provider.comparators.moments import Moments
-from shadow_provider.comparators.paired import sided
+from shadow_provider.comparators.outcomes import outcomes_of
+from shadow_provider.comparators.paired import differing
 from shadow_provider.comparators.spec import RankingSpec, VectorSelector
 from shadow_provider.comparators.summary import PartsSummary, read_pairs, unread_causes
 from shadow_provider.comparators.tally import Tally
@@ -75,15 +76,10 @@ class RankingComparator:
     """
 
     summary_type = RankingSummary
-    outcomes: tuple[Outcome, ...] = (
-        Outcome("top_k_differs", "binary", -1.0, 1.0),
-        Outcome("overlap_loss", "score", 0.0, 1.0),
-        Outcome("rbo_distance", "score", 0.0, 1.0),
-        Outcome("kendall_distance", "score", 0.0, 1.0),
-    )
 
     def __init__(self, spec: RankingSpec) -> None:
         self.name = spec.name
+        self.outcomes = outcomes_of(spec)
         self._spec = spec
 
     def compare(self, production: "pa.RecordBatch", shadow: "pa.RecordBatch") -> Comparison:
@@ -112,7 +108,7 @@ class RankingComparator:
             kendall=Moments.of(kendall[~np.isnan(kendall)]),
         )
         values = {
-            "top_k_differs": sided(left.readable, right.readable, differs),
+            "top_k_differs": differing(left.readable, right.readable, differs),
             "overlap_loss": overlap,
             "rbo_distance": rbo,
             "kendall_distance": kendall,

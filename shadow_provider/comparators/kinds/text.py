@@ -23,12 +23,13 @@ import numpy as np
 
 from shadow_provider.comparators.answers import Read, cells, read_answers
 from shadow_provider.comparators.chrf import chrf
-from shadow_provider.comparators.contract import Comparison, Outcome
+from shadow_provider.comparators.contract import Comparison
 from shadow_provider.comparators.imported import imported
 from shadow_provider.comparators.label import UnreadableAnswerError, media_kind
 from shadow_provider.comparators.log_histogram import LogHistogram
 from shadow_provider.comparators.moments import Moments
-from shadow_provider.comparators.paired import Bools, Floats, alone, sided
+from shadow_provider.comparators.outcomes import outcomes_of
+from shadow_provider.comparators.paired import Bools, Floats, alone, differing
 from shadow_provider.comparators.spec import TextSpec
 from shadow_provider.comparators.spec_reading import ComparatorError
 from shadow_provider.comparators.summary import PartsSummary, read_pairs, unread_causes
@@ -95,10 +96,7 @@ class TextComparator:
         self._spec = spec
         self._embed = imported(spec.embed) if spec.embed else None
         self._refusals = tuple(phrase.casefold() for phrase in spec.refusals)
-        outcomes = [Outcome(name, "binary", -1.0, 1.0) for name in ("differs", "empty", "refuses")]
-        outcomes += [Outcome(name, "score", 0.0, 1.0) for name in ("chrf_distance", "length_difference")]
-        outcomes += [Outcome("embedding_distance", "score", 0.0, 2.0)] if self._embed else []
-        self.outcomes: tuple[Outcome, ...] = tuple(outcomes)
+        self.outcomes = outcomes_of(spec)
 
     def compare(self, production: "pa.RecordBatch", shadow: "pa.RecordBatch") -> Comparison:
         """Compare two batches.
@@ -120,7 +118,7 @@ class TextComparator:
         empty = _of_answers(left, _is_empty), _of_answers(right, _is_empty)
         refuses = _of_answers(left, self._refuses), _of_answers(right, self._refuses)
         values = {
-            "differs": sided(left.readable, right.readable, differs),
+            "differs": differing(left.readable, right.readable, differs),
             "empty": _own_harm(left.readable, right.readable, *empty),
             "refuses": _own_harm(left.readable, right.readable, *refuses),
             "chrf_distance": distance,

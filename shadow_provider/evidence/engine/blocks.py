@@ -9,10 +9,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from shadow_provider.comparators.contract import Outcome
+from shadow_provider.comparators.outcomes import Outcome
 from shadow_provider.verdict.measures import Blocks, PairedMeasure, ScoreMeasure
 
-UNREADABLE = Outcome("unreadable", "binary", -1, 1)
+UNREADABLE = Outcome("unreadable", "binary", -1, 1, signed=True)
 """Of every comparator: +1 where the candidate's answer alone could not be read."""
 
 _GRID_BITS = 30
@@ -83,7 +83,7 @@ class BlockTable:
         if outcome.kind == "binary":
             self.add(f"{outcome.name}/worse", blocks[values > 0])
             self.add(f"{outcome.name}/better", blocks[values < 0])
-        elif bounded(outcome):
+        elif outcome.bounded:
             unit = _unit(outcome)
             rounded = np.round(values / unit) * unit
             self.add(f"{outcome.name}/totals", blocks, rounded)
@@ -119,7 +119,7 @@ class BlockTable:
 
     def outcome_measures(self, outcomes: Sequence[Outcome], count: int) -> dict[str, PairedMeasure | ScoreMeasure]:
         """One measure an outcome. One without bounds is a description and makes none."""
-        return {each.name: self._measure(each, count) for each in outcomes if bounded(each)}
+        return {each.name: self._measure(each, count) for each in outcomes if each.bounded}
 
     def _measure(self, outcome: Outcome, count: int) -> PairedMeasure | ScoreMeasure:
         def counts(name: str) -> tuple[int, ...]:
@@ -146,11 +146,6 @@ class BlockTable:
         """The table with these columns."""
         columns = {name: np.array(column, dtype=np.float64) for name, column in state.items()}
         return type(self)(self.start, self.seconds, columns)
-
-
-def bounded(outcome: Outcome) -> bool:
-    """Whether a gate can be put on it."""
-    return math.isfinite(outcome.least) and math.isfinite(outcome.most)
 
 
 def _unit(outcome: Outcome) -> float:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from shadow_provider.comparators.contract import Comparison, Outcome, Summary
+from shadow_provider.comparators.contract import Comparison, Summary
+from shadow_provider.comparators.outcomes import Outcome
 from shadow_provider.evidence.engine.blocks import BlockTable, microseconds
 from shadow_provider.evidence.engine.parts import Oversize, Part, parts
 from shadow_provider.evidence.engine.reading import LONGEST_OBJECT, disagreeing

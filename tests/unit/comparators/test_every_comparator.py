@@ -16,7 +16,7 @@ from tests.unit.comparators.batches import CSV, HOSTILE, JSON, LINES, PAIRS, PLA
 
 CALM = settings(derandomize=True, deadline=None, max_examples=60)
 EVERY = pytest.mark.parametrize("kind", SPECS)
-# A distance between two answers is the same from both ends; only who could not be read has a side.
+# Whether two answers differ is the same from both ends.
 DISTANCES = {"disagrees", "outside_tolerance", "argmax_disagrees", "top_k_differs", "differs", "dimension_mismatch"}
 OWN_HARM = {"empty", "refuses", "invalid"}
 
@@ -44,7 +44,8 @@ def test_no_payload_raises_and_every_figure_is_within_its_bounds(kind: str, pair
             # Both may do a harm of their own: one is unreadable and the other invalid.
             neither = (0,) if outcome.name in OWN_HARM else ()
             assert np.isin(figures[result.readable[0] & ~result.readable[1]], (1, *neither)).all()
-            assert np.isin(figures[~result.readable[0] & result.readable[1]], (-1, *neither)).all()
+            other_way = 1 if outcome.name in DISTANCES else -1
+            assert np.isin(figures[~result.readable[0] & result.readable[1]], (other_way, *neither)).all()
             assert np.isnan(figures[~result.readable[0] & ~result.readable[1]]).all()
             assert not np.isnan(figures[both]).any()
         elif kind != "label with score":
@@ -63,10 +64,10 @@ def test_swapping_the_variants_mirrors_the_sided_outcomes_and_keeps_the_distance
     assert (there.readable[0] == back.readable[1]).all()
     for outcome in judge.outcomes:
         one, other = there.values[outcome.name], back.values[outcome.name]
-        if outcome.kind == "binary":
+        if outcome.kind == "binary" and outcome.name not in DISTANCES:
             np.testing.assert_array_equal(one[~both], -other[~both])
         if outcome.name in DISTANCES:
-            np.testing.assert_array_equal(one[both], other[both])
+            np.testing.assert_array_equal(one, other)
         elif outcome.name in OWN_HARM:
             np.testing.assert_array_equal(one[both], -other[both])
         elif outcome.kind == "score" and outcome.name != "chrf_distance":

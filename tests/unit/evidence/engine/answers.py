@@ -9,7 +9,8 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from shadow_provider.comparators.contract import Comparison, Outcome
+from shadow_provider.comparators.contract import Comparison
+from shadow_provider.comparators.outcomes import Outcome
 from shadow_provider.evidence.engine.engine import take_look
 from shadow_provider.evidence.engine.model import Captures, Result, Settings
 from shadow_provider.evidence.engine.store import S3Store

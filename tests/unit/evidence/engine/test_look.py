@@ -5,7 +5,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from shadow_provider.comparators.contract import Outcome
+from shadow_provider.comparators.outcomes import Outcome
 from shadow_provider.evidence.engine.blocks import BlockTable
 from shadow_provider.evidence.engine.keys import PairedBy
 from shadow_provider.evidence.engine.model import Settings

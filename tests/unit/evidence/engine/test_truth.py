@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shadow_provider.comparators.contract import Comparison, Outcome
+from shadow_provider.comparators.contract import Comparison
+from shadow_provider.comparators.outcomes import Outcome
 from shadow_provider.evidence.engine.engine import take_look
 from shadow_provider.evidence.engine.model import Result, Settings
 from shadow_provider.evidence.engine.state import State
