@@ -1,21 +1,18 @@
-"""What a verdict is made of: counts only, however large the traffic was.
+"""What a verdict is made of: a table of blocks and what it rests on, small however large the traffic was.
 
 The shape belongs to the judge, who must be able to judge it again years later; `shadow_provider.evidence` fills it from
 AWS. What is missing is None and never 0.
 """
 
-from datetime import UTC, datetime
-from typing import Annotated, Literal, Self
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 
-Count = Annotated[int, Field(ge=0)]
+from shadow_provider.verdict.measures import Blocks, Count, Frozen, Measure
 
-
-class Frozen(BaseModel):
-    """Immutable, strict about names, and never NaN or infinite: it must survive JSON."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+Counts = tuple[Count, ...]
+Figures = tuple[float | None, ...]
 
 
 class EvidenceWindow(Frozen):
@@ -43,51 +40,6 @@ class EvidenceWindow(Frozen):
         return self.start <= moment < self.end
 
 
-class PairedTable(Frozen):
-    """How often something holds on both sides of a pair, on one, on neither."""
-
-    both: Count = 0
-    production_only: Count = 0
-    shadow_only: Count = 0
-    neither: Count = 0
-
-    @property
-    def pairs(self) -> int:
-        """All pairs that were looked at."""
-        return self.both + self.production_only + self.shadow_only + self.neither
-
-
-class Disagreement(Frozen):
-    """One kind of disagreement: what production said, what the shadow said, how often."""
-
-    production: str
-    shadow: str
-    count: Count
-
-
-class Agreement(Frozen):
-    """Labels of the pairs in which at least one side's answer could be read.
-
-    A pair that is readable on one side only does not agree. Pairs readable on neither side are not in `pairs`.
-    """
-
-    pairs: Count = 0
-    agreeing: Count = 0
-    disagreements: tuple[Disagreement, ...] = ()
-
-
-class TruthEvidence(Frozen):
-    """Ground truth: what was read, what became of each line, and who was right in the pairs that have a label.
-
-    An answer that cannot be read is wrong. `fates` add up to `lines`.
-    """
-
-    lines: Count = 0
-    fates: dict[str, Count] = {}
-    examples: dict[str, tuple[str, ...]] = {}
-    correct: PairedTable = PairedTable()
-
-
 class SideCensus(Frozen):
     """What became of each line of one variant's captures; `fates` add up to `lines`.
 
@@ -96,75 +48,178 @@ class SideCensus(Frozen):
 
     objects: Count = 0
     lines: Count = 0
-    fates: dict[str, Count] = {}
-    examples: dict[str, tuple[str, ...]] = {}
-    first: AwareDatetime | None = None
-    last: AwareDatetime | None = None
+    fates: dict[str, Count] = Field(default_factory=dict)
+    examples: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
-class CaptureCensus(Frozen):
-    """The censuses of both variants' captures."""
+class CaptureEvidence(Frozen):
+    """What was read of the captures.
 
-    production: SideCensus
-    shadow: SideCensus
+    Attributes:
+        production: census of production's lines.
+        shadow: census of the shadow's.
+        paired_by: the key of the pairs; None while one side has none.
+        settled_blocks: blocks that no later look can change.
+        strict_lines: lines that only the strict reader could settle.
+    """
+
+    production: SideCensus = SideCensus()
+    shadow: SideCensus = SideCensus()
+    paired_by: Literal["inference_id", "event_id", "input"] | None = None
+    settled_blocks: Count = 0
+    strict_lines: Count = 0
+
+
+class SizeClass(Frozen):
+    """Captures by the size of their request: do large ones find their partner as often as small ones?
+
+    Attributes:
+        at_least: bytes; the class ends where the next one begins.
+        production: production's captures.
+        shadow: the shadow's.
+        paired: pairs.
+    """
+
+    at_least: Count
+    production: Count
+    shadow: Count
+    paired: Count
 
 
 class MirrorEvidence(Frozen):
-    """Whether the shadow got what production got.
+    """Whether the shadow got what production got, by block.
 
     Attributes:
         configured_share: share of the requests that should be mirrored, 0..1.
         captured_share: share of the requests that each side captures, 0..1.
-        share_source: where requests and mirrored come from: `captures` by id, or `metrics`, whole minutes only.
-        requests: production's requests that count for the share; None if it could not be measured.
-        mirrored: those of them that the shadow got.
-        joinable: the smaller side's captures with an id, in the span that both sides cover.
-        joined: how many of them found their partner with the same input.
-        production_tail: production's captures after the shadow's last one.
-        shadow_tail: the shadow's captures after production's last one.
+        production: production's captures.
+        shadow: the shadow's captures.
+        paired: captures of both sides that are of one request with one input.
+        mismatched: captures of both sides with one id and different inputs.
+        sizes: the same by size of the request.
     """
 
     configured_share: Annotated[float, Field(gt=0, le=1)]
     captured_share: Annotated[float, Field(gt=0, le=1)]
-    share_source: Literal["captures", "metrics"]
-    requests: Count | None
-    mirrored: Count | None
-    joinable: Count
-    joined: Count
-    production_tail: Count
-    shadow_tail: Count
+    production: Counts
+    shadow: Counts
+    paired: Counts
+    mismatched: Counts
+    sizes: tuple[SizeClass, ...] = ()
 
 
-class VariantMetrics(Frozen):
-    """CloudWatch's figures of one variant over the whole window. None: CloudWatch has no such figure.
+class TwoSeries(Frozen):
+    """A figure of both variants by block; None where there is none."""
 
-    `latency` holds ModelLatency in microseconds by statistic, such as p50, p99, p88.21.
-    """
+    production: Figures
+    shadow: Figures
 
-    invocations: Count | None = None
-    errors_4xx: Count | None = None
-    errors_5xx: Count | None = None
-    model_errors: Count | None = None
-    latency_samples: Count | None = None
-    latency: dict[str, float | None] = {}
 
-    @property
-    def errors(self) -> int | None:
-        """Failed invocations, or None if one of the two counts is missing."""
-        if self.errors_4xx is None or self.errors_5xx is None:
-            return None
-        return self.errors_4xx + self.errors_5xx
+class CurvePoint(Frozen):
+    """A percentile of both variants' ModelLatency over the whole window, in microseconds."""
+
+    percentile: str
+    production: float | None
+    shadow: float | None
 
 
 class MetricsEvidence(Frozen):
-    """Both variants' metrics, in one period that covers the window; `notes` name what CloudWatch did not answer."""
+    """What CloudWatch says besides what the gates are judged by.
 
-    start: AwareDatetime
-    end: AwareDatetime
-    period_seconds: int
-    production: VariantMetrics
-    shadow: VariantMetrics
+    Attributes:
+        invocations: of both variants by block.
+        errors: failed invocations by kind (`4xx`, `5xx`, `model`) of both variants, over the window.
+        latency: percentiles of ModelLatency in microseconds by block.
+        curve: percentiles over the whole window, ascending.
+        utilisation: averages by metric (`CPUUtilization`) of both variants.
+        gaps: blocks that were left out, by cause.
+        notes: what CloudWatch did not answer, in words.
+    """
+
+    invocations: TwoSeries
+    errors: dict[str, tuple[Count | None, Count | None]] = Field(default_factory=dict)
+    latency: dict[str, TwoSeries] = Field(default_factory=dict)
+    curve: tuple[CurvePoint, ...] = ()
+    utilisation: dict[str, tuple[float | None, float | None]] = Field(default_factory=dict)
+    gaps: dict[str, Count] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+class Description(Frozen):
+    """What a comparator says of all pairs together: figures that a person reads, which decide nothing."""
+
+    kind: str
+    name: str
+    figures: dict[str, Any]
+
+
+class TruthEvidence(Frozen):
+    """Ground truth: what was read, what became of each line, and how many pairs have a label, by block.
+
+    `fates` add up to `lines`.
+    """
+
+    lines: Count = 0
+    fates: dict[str, Count] = Field(default_factory=dict)
+    examples: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    labelled: Counts
+    description: Description | None = None
+
+
+class SegmentEvidence(Frozen):
+    """The pairs of one value of a segment, by block."""
+
+    segment: str
+    value: str
+    pairs: Counts
+    measures: dict[str, Measure]
+
+
+class Example(Frozen):
+    """A pair whose answers differ most, with as much of them as the policy lets be seen.
+
+    Attributes:
+        outcome: what they differ in.
+        value: how much.
+        time: of production's record.
+        production_place: `key:line` of it, or `key`.
+        shadow_place: of the shadow's.
+        input_bytes: size of the request.
+        production_characters: length of production's answer; None if there was none.
+        shadow_characters: of the shadow's.
+        production: the answer, masked and cut; None if it may not be shown.
+        shadow: likewise.
+    """
+
+    outcome: str
+    value: float
+    time: AwareDatetime
+    production_place: str
+    shadow_place: str
+    input_bytes: Count | None = None
+    production_characters: Count | None = None
+    shadow_characters: Count | None = None
+    production: str | None = None
+    shadow: str | None = None
+
+
+class ShadowCost(Frozen):
+    """What the shadow took.
+
+    Attributes:
+        instance_type: of the shadow's instances; None if serverless or unknown.
+        instance_count: at the last look.
+        hours: from the shadow config's making to the last look.
+    """
+
+    instance_type: str | None = None
+    instance_count: Count
+    hours: Annotated[float, Field(ge=0)]
+
+    @property
+    def instance_hours(self) -> float:
+        """Instances times hours: at most what is billed for the shadow so far, if their number did not change."""
+        return self.instance_count * self.hours
 
 
 class Source(Frozen):
@@ -178,22 +233,94 @@ class Source(Frozen):
 
 
 class Evidence(Frozen):
-    """Everything that a verdict may depend on, next to the policy."""
+    """Everything that a verdict may depend on, next to the policy.
+
+    Attributes:
+        endpoint_name: the endpoint.
+        production_variant: its production variant.
+        shadow_variant: its shadow variant.
+        since: when the shadow config was made.
+        blocks: the blocks up to the last look's end; all columns are as long.
+        looks: the ends of all looks, the last one's at the end.
+        measures: what gates are judged by, by name: `unreadable`, `invocation_errors`, `model_latency_<percentile>`,
+            the comparator's outcomes, and those of the truth with `truth_` before them.
+        segments: the comparator's measures of parts of the traffic.
+        captures: what was read.
+        mirror: whether it can be trusted.
+        metrics: what CloudWatch says.
+        comparison: the comparator's description; None without pairs.
+        truth: None if no ground truth was given.
+        examples: the worst disagreements, worst first.
+        cost: of the shadow; None if unknown.
+        sources: what was read.
+    """
 
     endpoint_name: str
     production_variant: str
     shadow_variant: str
-    window: EvidenceWindow
-    answers: PairedTable
-    """Pairs, by where the answer is *unreadable or missing*."""
-    labels: Agreement
-    truth: TruthEvidence | None = None
-    metrics: MetricsEvidence
-    census: CaptureCensus
+    since: AwareDatetime
+    blocks: Blocks
+    looks: Annotated[tuple[AwareDatetime, ...], Field(min_length=1)]
+    measures: dict[str, Measure]
+    segments: tuple[SegmentEvidence, ...] = ()
+    captures: CaptureEvidence
     mirror: MirrorEvidence
+    metrics: MetricsEvidence
+    comparison: Description | None = None
+    truth: TruthEvidence | None = None
+    examples: tuple[Example, ...] = ()
+    cost: ShadowCost | None = None
     sources: tuple[Source, ...] = ()
+
+    @model_validator(mode="after")
+    def _equally_long(self) -> Self:
+        count = self.blocks.count
+        lengths = {name: measure.blocks for name, measure in self.measures.items()}
+        lengths |= {f"mirror.{name}": len(getattr(self.mirror, name)) for name in _MIRROR_COLUMNS}
+        for segment in self.segments:
+            where = f"{segment.segment}={segment.value}"
+            lengths[where] = len(segment.pairs)
+            lengths |= {f"{where}.{name}": measure.blocks for name, measure in segment.measures.items()}
+        if self.truth is not None:
+            lengths["truth.labelled"] = len(self.truth.labelled)
+        wrong = {name: length for name, length in lengths.items() if length != count}
+        if wrong:
+            raise ValueError(f"columns that do not have {count} blocks: {wrong}")
+        if list(self.looks) != sorted(set(self.looks)):
+            raise ValueError("looks must ascend")
+        return self
 
     @property
     def pairs(self) -> int:
         """Requests of which both answers were captured."""
-        return self.answers.pairs
+        return sum(self.mirror.paired)
+
+    def at(self, end: datetime) -> "Evidence":
+        """The evidence as it was at a look that ended then, by what is known now: its whole blocks.
+
+        What is told of all blocks together (fates, descriptions, examples) stays that of the last look.
+        """
+        count = max(0, min(self.blocks.count, (end - self.blocks.start) // timedelta(seconds=self.blocks.seconds)))
+        if count == self.blocks.count:
+            return self
+        mirror = {name: getattr(self.mirror, name)[:count] for name in _MIRROR_COLUMNS}
+        segments = tuple(
+            each.model_copy(
+                update={"pairs": each.pairs[:count], "measures": {k: m.first(count) for k, m in each.measures.items()}}
+            )
+            for each in self.segments
+        )
+        truth = self.truth and self.truth.model_copy(update={"labelled": self.truth.labelled[:count]})
+        return self.model_copy(
+            update={
+                "blocks": self.blocks.model_copy(update={"count": count}),
+                "looks": tuple(look for look in self.looks if look <= end) or self.looks[:1],
+                "measures": {name: measure.first(count) for name, measure in self.measures.items()},
+                "segments": segments,
+                "mirror": self.mirror.model_copy(update=mirror),
+                "truth": truth,
+            }
+        )
+
+
+_MIRROR_COLUMNS = ("production", "shadow", "paired", "mismatched")

@@ -2,26 +2,51 @@
 
 Two one-sided questions each: is the harm surely below the margin (PASS), is it surely above (FAIL)? The evidence that
 passes has error probability alpha; the one that fails has alpha divided by the number of deciding gates, since one
-failing gate is enough to reject.
+failing gate is enough to reject. A critical gate fails as soon as there is surely any harm.
 """
 
 import math
 from collections.abc import Mapping
+from enum import StrEnum
 
-from shadow_provider.plan.policy import Accuracy, Gate, LabelAgreement, ModelLatency, Policy
-from shadow_provider.statistics.blocks import DEFAULT_PRECISION
+from shadow_provider.comparators.outcomes import disagreement
+from shadow_provider.policy.gates import (
+    Accuracy,
+    Agreement,
+    ComparatorOutcome,
+    Gate,
+    GroundTruthLoss,
+    InvocationErrorRate,
+    ModelLatency,
+)
+from shadow_provider.policy.policy import Policy, is_on_pairs
 from shadow_provider.statistics.long_run import MINIMUM_EFFECTIVE
-from shadow_provider.verdict.evidence import Frozen
-from shadow_provider.verdict.gates import GateState, Unit
-from shadow_provider.verdict.measures import Measure, Sequential
+from shadow_provider.verdict.evidence import Evidence
+from shadow_provider.verdict.measures import Frozen, Measure, PairedMeasure, Sequential
+from shadow_provider.verdict.outlook import blocks_to_decision
+from shadow_provider.verdict.units import Unit
+
+MINIMUM_READABLE_SHARE = 0.5
+"""Share of the pairs in which some answer must be readable before anything is said of answers."""
+
+
+class GateState(StrEnum):
+    """What the evidence says about one gate."""
+
+    PASS = "PASS"  # noqa: S105 - not a password
+    FAIL = "FAIL"
+    UNDECIDED = "UNDECIDED"
+    NO_DATA = "NO_DATA"
 
 
 class GateLook(Frozen):
     """A gate at one look.
 
     Attributes:
+        name: the gate's name.
         metric: the gate's metric.
         measure: what it was judged by.
+        segment: the part of the traffic, such as `size=<1024`; None for all of it.
         state: what the evidence says.
         estimate: what was observed, in the gate's unit.
         lower: lower bound, with the rejection's alpha on the harmful side and alpha on the other.
@@ -31,12 +56,18 @@ class GateLook(Frozen):
         n: pairs, requests of the smaller side, or blocks.
         effective_blocks: how many independent blocks the series is worth.
         progress: evidence gathered of what passing needs, 0 to 1; what is not yet evidence is 0.
+        detectable: the least margin that a candidate as good as production would pass by now (for a share: how far
+            the bound lies below the estimate); None while there is no bound.
+        hours_to_decision: how much longer, if all goes on as it was; None where no time is long enough or it is known.
         blocking: whether a promotion has to wait for this gate.
+        critical: whether it fails at any harm.
         reason: why this state, in words.
     """
 
+    name: str
     metric: str
     measure: str
+    segment: str | None = None
     state: GateState
     estimate: float | None = None
     lower: float | None = None
@@ -46,100 +77,173 @@ class GateLook(Frozen):
     n: int = 0
     effective_blocks: float = 0.0
     progress: float = 0.0
+    detectable: float | None = None
+    hours_to_decision: float | None = None
     blocking: bool = True
+    critical: bool = False
     reason: str
 
+    @property
+    def shown_name(self) -> str:
+        """The name, with the segment if it is of one."""
+        return f"{self.name} [{self.segment}]" if self.segment else self.name
 
-def measure_of(gate: Gate) -> str:
+
+def measure_of(gate: Gate, policy: Policy) -> str:
     """The name of the measure by which a gate is judged."""
     if isinstance(gate, ModelLatency):
         return f"model_latency_{gate.percentile}"
-    return {
-        "invocation_error_rate": "invocation_errors",
-        "paired_error_rate": "unreadable",
-        "label_agreement": "disagrees",
-        "accuracy": "incorrect",
-    }[gate.metric]
+    if isinstance(gate, Agreement):
+        return disagreement(policy.comparator) or ""
+    if isinstance(gate, ComparatorOutcome):
+        return gate.outcome
+    if isinstance(gate, Accuracy | GroundTruthLoss):
+        return f"truth_{gate.outcome}"
+    return "invocation_errors" if isinstance(gate, InvocationErrorRate) else "unreadable"
 
 
-def look_at(
-    gate: Gate, policy: Policy, measures: Mapping[str, Measure], *, precision: float = DEFAULT_PRECISION
-) -> GateLook:
-    """Looks at one gate; never raises for what the measures hold.
+def look_at(gate: Gate, policy: Policy, evidence: Evidence) -> GateLook:
+    """Looks at one gate over all the traffic; never raises for what the evidence holds."""
+    missing = _unreadable(gate, policy, evidence.measures)
+    aside = False
+    if isinstance(gate, Accuracy | GroundTruthLoss):
+        uncovered = _uncovered(gate, evidence)
+        missing, aside = missing or uncovered, bool(uncovered) and not gate.required
+    return _look(gate, policy, evidence.measures, evidence.blocks.seconds, missing=missing, aside=aside)
 
-    Args:
-        gate: the gate.
-        policy: its alpha.
-        measures: by name; one that is missing, or has nothing in it, is no data, which never passes.
-        precision: of the mixture, in effective blocks; part of the policy, never of the data.
-    """
-    name, harm, unit = measure_of(gate), _harm_margin(gate), _unit(gate)
-    measure = measures.get(name)
-    sequential = None if measure is None or not measure.n else measure.sequential(precision)
-    if measure is None or sequential is None or sequential.estimate is None:
-        return GateLook(
-            metric=gate.metric,
-            measure=name,
-            state=GateState.NO_DATA,
-            margin=_shown_margin(gate),
-            unit=unit,
-            blocking=gate.blocking and not (isinstance(gate, Accuracy) and not gate.required),
-            reason=f"there is no figure of {name}",
+
+def look_at_segments(policy: Policy, evidence: Evidence) -> tuple[GateLook, ...]:
+    """Looks at the comparator's gates in each part of the traffic; only those of declared segments decide."""
+    declared = {segment.name for segment in policy.declared_segments}
+    gates = [gate for gate in policy.gates if is_on_pairs(gate) and not isinstance(gate, Accuracy | GroundTruthLoss)]
+    return tuple(
+        _look(
+            gate,
+            policy,
+            each.measures,
+            evidence.blocks.seconds,
+            missing=_unreadable(gate, policy, each.measures),
+            aside=each.segment not in declared,
+            segment=f"{each.segment}={each.value}",
         )
+        for each in evidence.segments
+        for gate in gates
+    )
+
+
+def _unreadable(gate: Gate, policy: Policy, measures: Mapping[str, Measure]) -> str | None:
+    """Why nothing can be said of answers, if so: hardly any could be read."""
+    if not is_on_pairs(gate):
+        return None
+    name = disagreement(policy.comparator)
+    pairs, compared = measures.get("unreadable"), measures.get(name or "")
+    if not isinstance(pairs, PairedMeasure) or not isinstance(compared, PairedMeasure):
+        return None
+    if pairs.n and compared.n < MINIMUM_READABLE_SHARE * pairs.n:
+        return f"in {pairs.n - compared.n:,} of {pairs.n:,} pairs no answer could be read: check the comparator"
+    return None
+
+
+def _uncovered(gate: Accuracy | GroundTruthLoss, evidence: Evidence) -> str | None:
+    if evidence.truth is None:
+        return "no ground truth was given"
+    labelled = sum(evidence.truth.labelled)
+    if labelled and labelled >= gate.minimum_coverage * evidence.pairs:
+        return None
+    return f"{labelled:,} of {evidence.pairs:,} pairs have a true label, {gate.minimum_coverage:.0%} are needed"
+
+
+def _look(
+    gate: Gate,
+    policy: Policy,
+    measures: Mapping[str, Measure],
+    block_seconds: int,
+    *,
+    missing: str | None,
+    aside: bool,
+    segment: str | None = None,
+) -> GateLook:
+    name, harm, unit = measure_of(gate, policy), _harm_margin(gate), _unit(gate, policy)
+    measure = measures.get(name)
+    sequential = None if measure is None or not measure.n else measure.sequential(policy.precision)
+    known = {
+        "name": gate.name,
+        "metric": gate.metric,
+        "measure": name,
+        "segment": segment,
+        "margin": _shown_margin(gate),
+        "unit": unit,
+        "blocking": gate.blocking and not aside,
+        "critical": gate.critical,
+        "n": 0 if measure is None else measure.n,
+    }
+    if missing or measure is None or sequential is None or sequential.estimate is None:
+        reason = missing or f"there is no figure of {name}"
+        return GateLook.model_validate(known | {"state": GateState.NO_DATA, "reason": reason})
     passing, failing = math.log(1 / policy.alpha), math.log(1 / policy.reject_alpha)
-    below, above = sequential.evidence_below(harm), sequential.evidence_above(harm)
-    state = GateState.PASS if below >= passing else GateState.FAIL if above >= failing else GateState.UNDECIDED
+    below = sequential.evidence_below(harm)
+    above = sequential.evidence_above(0.0 if gate.critical else harm)
+    # A critical gate may have surely some harm and surely less than the margin; it was made critical to fail then.
+    state = GateState.FAIL if above >= failing else GateState.PASS if below >= passing else GateState.UNDECIDED
     effective = sequential.over_time.effective
-    lower, upper = _shown(gate, sequential.bounds(policy.reject_alpha, policy.alpha))
+    bounds = sequential.bounds(policy.reject_alpha, policy.alpha)
+    lower, upper = _shown(gate, bounds)
     (estimate,) = _shown(gate, (sequential.estimate,))
-    return GateLook(
-        metric=gate.metric,
-        measure=name,
-        state=state,
-        estimate=_finite(estimate),
-        lower=_finite(lower),
-        upper=_finite(upper),
-        margin=_shown_margin(gate),
-        unit=unit,
-        n=measure.n,
-        effective_blocks=float(f"{effective:.4g}"),
-        progress=float(f"{min(1.0, max(0.0, below / passing)):.4g}"),
-        blocking=gate.blocking,
-        reason=_reason(state, effective, sequential),
+    more = None if state is not GateState.UNDECIDED else blocks_to_decision(sequential, harm, policy)
+    reach = _shown_reach(gate, bounds[1] - sequential.estimate)
+    return GateLook.model_validate(
+        known
+        | {
+            "state": state,
+            "estimate": _finite(estimate),
+            "lower": _finite(lower),
+            "upper": _finite(upper),
+            "effective_blocks": float(f"{effective:.4g}"),
+            "progress": float(f"{min(1.0, max(0.0, below / passing)):.4g}"),
+            "detectable": _finite(reach),
+            "hours_to_decision": None if more is None else float(f"{more * block_seconds / 3600:.3g}"),
+            "reason": _reason(state, effective, sequential, critical=gate.critical),
+        }
     )
 
 
 def _harm_margin(gate: Gate) -> float:
     """The margin in the measure's own unit, in which more is worse."""
-    if isinstance(gate, LabelAgreement):
-        return 1 - gate.minimum
     return math.log1p(gate.margin) if isinstance(gate, ModelLatency) else gate.margin
 
 
 def _shown_margin(gate: Gate) -> float:
-    return gate.minimum if isinstance(gate, LabelAgreement) else gate.margin
+    return gate.minimum if isinstance(gate, Agreement) else gate.margin
 
 
-def _unit(gate: Gate) -> Unit:
-    if isinstance(gate, LabelAgreement):
+def _unit(gate: Gate, policy: Policy) -> Unit:
+    if isinstance(gate, Agreement):
         return Unit.SHARE
-    return Unit.RELATIVE_CHANGE if isinstance(gate, ModelLatency) else Unit.RATE_DIFFERENCE
+    if isinstance(gate, ModelLatency):
+        return Unit.RELATIVE_CHANGE
+    if isinstance(gate, ComparatorOutcome | GroundTruthLoss):
+        return Unit.RATE_DIFFERENCE if policy.is_binary(gate) else Unit.SCORE
+    return Unit.RATE_DIFFERENCE
 
 
 def _shown(gate: Gate, harms: tuple[float, ...]) -> tuple[float, ...]:
     """Harms in the gate's unit, the lesser number first."""
-    if isinstance(gate, LabelAgreement):
-        return tuple(1 - harm for harm in reversed(harms))
+    if isinstance(gate, Agreement):
+        return tuple(min(1.0, max(0.0, 1 - harm)) for harm in reversed(harms))
     if isinstance(gate, ModelLatency):
         return tuple(math.expm1(harm) if harm < math.inf else math.inf for harm in harms)
     return harms
 
 
-def _reason(state: GateState, effective: float, sequential: Sequential) -> str:
+def _shown_reach(gate: Gate, distance: float) -> float:
+    return math.expm1(distance) if isinstance(gate, ModelLatency) and distance < math.inf else distance
+
+
+def _reason(state: GateState, effective: float, sequential: Sequential, *, critical: bool) -> str:
     if state is GateState.PASS:
         return "surely on the good side of the margin"
     if state is GateState.FAIL:
-        return "surely on the bad side of the margin"
+        return "surely harm, and the gate is critical" if critical else "surely on the bad side of the margin"
     if effective < MINIMUM_EFFECTIVE:
         blocks = len(sequential.over_time.weights)
         return f"{blocks:,} blocks are worth {effective:.1f} independent ones, {MINIMUM_EFFECTIVE} are needed"

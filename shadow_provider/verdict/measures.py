@@ -10,19 +10,21 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Protocol, Self
 
 import numpy as np
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from shadow_provider.statistics.blocks import BlockMean
 from shadow_provider.statistics.paired_blocks import PairedBlocks
 from shadow_provider.statistics.proportion import Interval
 from shadow_provider.statistics.rate_blocks import RateBlocks
 from shadow_provider.statistics.score_blocks import ScoreBlocks
-from shadow_provider.verdict.evidence import Count, Frozen
 
-MOST_BLOCKS = 2000
-"""Blocks that an evidence table holds at most; longer deployments have longer blocks."""
+Count = Annotated[int, Field(ge=0)]
 
-BLOCK_SECONDS = (60, 120, 300, 600, 900, 1800, 3600)
+
+class Frozen(BaseModel):
+    """Immutable, strict about names, and never NaN or infinite: it must survive JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Sequential(Protocol):
@@ -69,18 +71,6 @@ class Blocks(Frozen):
         return self.start + timedelta(seconds=self.seconds * self.count)
 
 
-def block_seconds(span: timedelta, shortest: int = BLOCK_SECONDS[0]) -> int:
-    """How long blocks must be so that a span has no more than `MOST_BLOCKS` of them: a rule that no data enters.
-
-    Args:
-        span: from the first block's beginning to the end.
-        shortest: what a policy asks for; below a minute only for demonstrations.
-    """
-    lengths = (shortest, *(length for length in BLOCK_SECONDS if length > shortest))
-    fitting = (length for length in lengths if span.total_seconds() <= length * MOST_BLOCKS)
-    return next(fitting, math.ceil(span.total_seconds() / MOST_BLOCKS / 3600) * 3600)
-
-
 class _Measure(Frozen):
     """Columns of equal length, one value a block."""
 
@@ -101,19 +91,22 @@ class _Measure(Frozen):
             raise ValueError(f"columns of unequal length: {lengths}")
         return self
 
-    def coarser(self, factor: int) -> Self:
-        """Sums over that many neighbouring blocks; a last group that is not full stays."""
-        summed = {name: _summed(column, factor) for name, column in self.columns.items()}
-        return self.model_copy(update=summed)
+    def first(self, count: int) -> Self:
+        """The first blocks."""
+        return self.model_copy(update={name: column[:count] for name, column in self.columns.items()})
 
-    def followed_by(self, later: Self) -> Self:
-        """This measure, and after it the blocks of a later one."""
-        joined = {name: column + later.columns[name] for name, column in self.columns.items()}
-        return self.model_copy(update=joined)
+    def of_blocks(self, chosen: Sequence[bool]) -> Self:
+        """The figures of some blocks; the others have none."""
+        return self.model_copy(
+            update={
+                name: tuple(value if here else self._nothing for value, here in zip(column, chosen, strict=True))
+                for name, column in self.columns.items()
+            }
+        )
 
-
-def _summed(column: Sequence[float], factor: int) -> tuple[float, ...]:
-    return tuple(sum(column[at : at + factor]) for at in range(0, len(column), factor))
+    @property
+    def _nothing(self) -> int | None:
+        return 0
 
 
 class PairedMeasure(_Measure):
@@ -193,7 +186,7 @@ class ScoreMeasure(_Measure):
 class RatioMeasure(_Measure):
     """A positive figure of each variant by block, such as a percentile of latency; the gate is on their log-ratio.
 
-    It cannot be made coarser: a percentile of a longer block must be asked for anew.
+    Percentiles of blocks are never put together: a percentile of a longer block must be asked for anew.
     """
 
     kind: Literal["ratios"] = "ratios"
@@ -215,15 +208,9 @@ class RatioMeasure(_Measure):
         """Its bounds, as logarithms."""
         return BlockMean.of_series(np.array(self.log_ratios, dtype=np.float64), precision)
 
-    def coarser(self, factor: int) -> Self:
-        """Refused: percentiles are never averaged.
-
-        Raises:
-            TypeError: always, but for a factor of one.
-        """
-        if factor == 1:
-            return self
-        raise TypeError("percentiles of longer blocks must be asked for anew")
+    @property
+    def _nothing(self) -> int | None:
+        return None
 
 
 Measure = Annotated[PairedMeasure | RateMeasure | ScoreMeasure | RatioMeasure, Field(discriminator="kind")]

@@ -2,29 +2,32 @@
 
 from collections.abc import Mapping
 
-from shadow_provider.verdict.evidence import Evidence, VariantMetrics
-from shadow_provider.verdict.latency import DESCRIPTIVE
+from shadow_provider.verdict.evidence import Evidence
+
+DESCRIPTIVE = ("p50", "p90", "p99")
 
 
 def describe(evidence: Evidence) -> tuple[str, ...]:
     """Sentences on the evidence: they describe, they decide nothing."""
+    curve = [point for point in evidence.metrics.curve if point.percentile in DESCRIPTIVE]
     notes = [
-        f"ModelLatency of {name}: {_latencies(metrics)}"
-        for name, metrics in (("production", evidence.metrics.production), ("the shadow", evidence.metrics.shadow))
+        f"ModelLatency {point.percentile}: production {_milliseconds(point.production)}, the shadow "
+        f"{_milliseconds(point.shadow)}"
+        for point in curve
     ]
+    sides = (("production", evidence.captures.production), ("the shadow", evidence.captures.shadow))
     notes += [
         f"captures of {name}, {census.lines:,} lines ({census.objects:,} objects){_fates(census.fates)}"
-        for name, census in (("production", evidence.census.production), ("the shadow", evidence.census.shadow))
+        for name, census in sides
     ]
     if evidence.truth is not None:
         notes.append(f"ground truth, {evidence.truth.lines:,} lines{_fates(evidence.truth.fates)}")
+    notes += [f"{count:,} blocks without: {cause}" for cause, count in sorted(evidence.metrics.gaps.items())]
     return (*notes, *(f"CloudWatch: {note}" for note in evidence.metrics.notes))
 
 
-def _latencies(metrics: VariantMetrics) -> str:
-    values = ((name, metrics.latency.get(name)) for name in DESCRIPTIVE)
-    shown = ", ".join(f"{name} -" if value is None else f"{name} {value / 1000:.2f} ms" for name, value in values)
-    return f"{shown} ({metrics.latency_samples or 0:,} samples)"
+def _milliseconds(microseconds: float | None) -> str:
+    return "-" if microseconds is None else f"{microseconds / 1000:.2f} ms"
 
 
 def _fates(fates: Mapping[str, int]) -> str:

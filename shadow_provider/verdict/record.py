@@ -11,17 +11,48 @@ from typing import Any, Literal
 from pydantic import AwareDatetime
 
 import shadow_provider
-from shadow_provider.plan.policy import Policy
-from shadow_provider.verdict.evidence import Evidence, Frozen
-from shadow_provider.verdict.judge import Judgement, judge
+from shadow_provider.policy.policy import Policy
+from shadow_provider.verdict.evidence import Evidence
+from shadow_provider.verdict.judge import Judgement, Verdict, judge
+from shadow_provider.verdict.looks import GateState
+from shadow_provider.verdict.measures import Frozen
+from shadow_provider.verdict.notes import describe
 
 
 class ConfigNames(Frozen):
     """Endpoint configs of the deployment: the way back, the one with the shadow, and the one a promotion leads to."""
 
-    baseline: str
-    shadow: str
+    baseline: str | None = None
+    shadow: str | None = None
     promoted: str | None = None
+
+
+class GateAtLook(Frozen):
+    """A gate at an earlier look: members as in `GateLook`."""
+
+    name: str
+    segment: str | None = None
+    state: GateState
+    estimate: float | None
+    lower: float | None
+    upper: float | None
+    progress: float
+
+
+class LookOfRecord(Frozen):
+    """One look: when its evidence ended, and what was to be said then by what is known now.
+
+    Attributes:
+        end: of its evidence.
+        pairs: until then.
+        verdict: at that look.
+        gates: all of them, those of segments among them.
+    """
+
+    end: AwareDatetime
+    pairs: int
+    verdict: Verdict
+    gates: tuple[GateAtLook, ...]
 
 
 class DecisionRecord(Frozen):
@@ -29,27 +60,35 @@ class DecisionRecord(Frozen):
 
     Attributes:
         schema_version: version of this document's shape.
-        deployment_id: the deployment.
+        deployment_id: the deployment; None for an evaluation outside of one.
         incumbent_model: model behind production.
         candidate_model: model behind the shadow.
         configs: endpoint configs before and after.
-        created_at: end of the evidence's window; not the time at which the record was written.
+        created_at: end of the evidence; not the time at which the record was written.
+        final: whether the deadline had come, so that what was not decided is INCONCLUSIVE.
         policy: what was promised.
         evidence: what was observed.
-        judgement: what follows.
+        looks: every gate at every look.
+        judgement: what follows: that of the last look.
+        notes: what else a reader should see.
+        approver: who agreed to act on it; None where nobody was asked.
         inputs_digest: SHA-256 over the keys and ETags of all objects that were read.
         versions: packages that computed it.
     """
 
-    schema_version: Literal["1"] = "1"
-    deployment_id: str
+    schema_version: Literal["2"] = "2"
+    deployment_id: str | None = None
     incumbent_model: str
     candidate_model: str
     configs: ConfigNames
     created_at: AwareDatetime
+    final: bool
     policy: Policy
     evidence: Evidence
+    looks: tuple[LookOfRecord, ...]
     judgement: Judgement
+    notes: tuple[str, ...] = ()
+    approver: str | None = None
     inputs_digest: str
     versions: dict[str, str]
 
@@ -64,30 +103,42 @@ class DecisionRecord(Frozen):
         """SHA-256 of the canonical bytes, in hexadecimal digits."""
         return hashlib.sha256(self.canonical_bytes()).hexdigest()
 
-    def judged_again(self) -> "DecisionRecord":
-        """The record with its evidence judged once more; equal to this one, or the record is not to be trusted."""
-        return self.model_copy(update={"judgement": judge(self.policy, self.evidence)})
+    def judged_again(self, policy: Policy | None = None) -> "DecisionRecord":
+        """The record with its evidence judged once more, by its own policy or by another.
+
+        By its own policy it is equal to this one, or the record is not to be trusted.
+        """
+        policy = policy or self.policy
+        looks, judgement = judged_looks(policy, self.evidence, final=self.final)
+        return self.model_copy(
+            update={"policy": policy, "looks": looks, "judgement": judgement, "notes": describe(self.evidence)}
+        )
 
 
 def decide(
     *,
-    deployment_id: str,
+    deployment_id: str | None,
     incumbent_model: str,
     candidate_model: str,
     configs: ConfigNames,
     policy: Policy,
     evidence: Evidence,
+    final: bool,
 ) -> DecisionRecord:
-    """Judge the evidence and write it all down."""
+    """Judge the evidence at every look, and write it all down."""
+    looks, judgement = judged_looks(policy, evidence, final=final)
     return DecisionRecord(
         deployment_id=deployment_id,
         incumbent_model=incumbent_model,
         candidate_model=candidate_model,
         configs=configs,
-        created_at=evidence.window.end,
+        created_at=evidence.looks[-1],
+        final=final,
         policy=policy,
         evidence=evidence,
-        judgement=judge(policy, evidence),
+        looks=looks,
+        judgement=judgement,
+        notes=describe(evidence),
         inputs_digest=_inputs_digest(evidence),
         versions={
             "shadow_provider": shadow_provider.__version__,
@@ -97,14 +148,44 @@ def decide(
     )
 
 
-def summary(judged: DecisionRecord | Judgement) -> dict[str, Any]:
+def judged_looks(policy: Policy, evidence: Evidence, *, final: bool) -> tuple[tuple[LookOfRecord, ...], Judgement]:
+    """Every look by what is known now, and the judgement of the last one.
+
+    Looks with the same number of whole blocks are one look: the first of them stands.
+    """
+    rows: list[LookOfRecord] = []
+    judgement = judge(policy, evidence, final=final)
+    seen: set[int] = set()
+    for end in evidence.looks[:-1]:
+        then = evidence.at(end)
+        if 0 < then.blocks.count < evidence.blocks.count and then.blocks.count not in seen:
+            seen.add(then.blocks.count)
+            rows.append(_row(then, judge(policy, then, final=False)))
+    return (*rows, _row(evidence, judgement)), judgement
+
+
+def _row(evidence: Evidence, judgement: Judgement) -> LookOfRecord:
+    fields = GateAtLook.model_fields.keys()
+    return LookOfRecord(
+        end=evidence.blocks.end,
+        pairs=judgement.pairs,
+        verdict=judgement.verdict,
+        gates=tuple(
+            GateAtLook.model_validate({name: getattr(gate, name) for name in fields})
+            for gate in (*judgement.gates, *judgement.segments)
+        ),
+    )
+
+
+def summary(record: DecisionRecord) -> dict[str, Any]:
     """What fits into an XCom: the verdict, its reason, and a line a gate. JSON types only."""
-    judgement = judged.judgement if isinstance(judged, DecisionRecord) else judged
-    fields = {"metric", "state", "estimate", "lower", "upper", "margin"}
+    judgement = record.judgement
+    fields = {"name", "state", "estimate", "lower", "upper", "margin"}
     return {
         "verdict": judgement.verdict.value,
         "reason": judgement.reason,
         "pairs": judgement.pairs,
+        "looks": len(record.looks),
         "gates": [gate.model_dump(mode="json", include=fields) for gate in judgement.gates],
     }
 

@@ -1,63 +1,77 @@
-"""A judgement for people: sentences for one gate, and an aligned table for a task's log."""
+"""A judgement as plain text, for logs and terminals."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from shadow_provider.verdict.gates import GateResult, Unit
+from shadow_provider.verdict.looks import GateLook
+from shadow_provider.verdict.units import limit, show
 
 if TYPE_CHECKING:
     from shadow_provider.verdict.judge import Judgement
 
-_HEADINGS = ("gate", "state", "estimate", "lower", "upper", "limit", "n", "note")
-_NUMERIC = frozenset({2, 3, 4, 5, 6})
+_HEADINGS = ("gate", "state", "estimate", "lower", "upper", "limit", "n", "evidence", "still needs", "note")
+_NUMERIC = frozenset({2, 3, 4, 5, 6, 7, 8})
 
 
-def show(value: float | None, unit: Unit) -> str:
-    """A gate's number with its unit: percentage points for a difference of rates, else percent."""
-    if value is None:
-        return "-"
-    if unit is Unit.RATE_DIFFERENCE:
-        return f"{value * 100:+.3f} pp"
-    return f"{value * 100:.2f} %" if unit is Unit.SHARE else f"{value * 100:+.1f} %"
-
-
-def limit_of(gate: GateResult) -> str:
-    """The margin as a rule: what the number must stay under, or over."""
-    return f"{'>' if gate.unit is Unit.SHARE else '<'} {show(gate.margin, gate.unit)}"
-
-
-def gate_in_words(gate: GateResult) -> str:
+def gate_in_words(gate: GateLook) -> str:
     """One gate in half a sentence, with its numbers."""
-    numbers = (show(number, gate.unit) for number in (gate.estimate, gate.lower, gate.upper))
-    estimate, lower, upper = numbers
-    return f"{gate.metric} {estimate} (bounds {lower} to {upper}, limit {limit_of(gate)}, n {gate.n:,})"
+    estimate, lower, upper = (show(number, gate.unit) for number in (gate.estimate, gate.lower, gate.upper))
+    return (
+        f"{gate.shown_name} {estimate} (bounds {lower} to {upper}, limit {limit(gate.margin, gate.unit)}, n {gate.n:,})"
+    )
 
 
-def as_text(judgement: "Judgement") -> str:
+def as_text(judgement: "Judgement", notes: Sequence[str] = ()) -> str:
     """The judgement as plain text: verdict, table of the gates, mirror, notes, and what would change it."""
     mirror = judgement.mirror
     lines = [
         f"{judgement.verdict.value}: {judgement.reason}",
         "",
-        *_table([_HEADINGS, *(_row(gate) for gate in judgement.gates)]),
+        *_table([_HEADINGS, *(_row(gate) for gate in (*judgement.gates, *judgement.segments))]),
         "",
-        f"pairs {judgement.pairs:,} (minimum {judgement.minimum_pairs:,}), "
+        "; ".join(cover.in_words() for cover in judgement.cover if cover.needed),
         f"mirrored {_percent(mirror.observed_share)} (configured {_percent(mirror.configured_share)}), "
         f"joined {_percent(mirror.join_rate)}",
-        *judgement.notes,
+        *notes,
         f"what would change it: {judgement.what_would_change}",
     ]
     return "\n".join(lines)
 
 
-def _row(gate: GateResult) -> tuple[str, ...]:
-    note = gate.reason
-    if gate.report_only:
-        note = f"[report only] {note}"
-    elif not gate.blocking:
-        note = f"[not required] {note}"
+def progress(judgement: "Judgement") -> str:
+    """One line for a log between looks: pairs, gates, time to decision."""
+    pairs = judgement.cover[0]
+    gates = ", ".join(
+        f"{gate.shown_name} {gate.state.value.lower()} {gate.progress:.0%}" for gate in judgement.deciding
+    )
+    hours = [gate.hours_to_decision for gate in judgement.deciding if gate.hours_to_decision is not None]
+    when = f"; about {duration(max(hours))} to go" if hours else ""
+    return f"{judgement.verdict.value}: {pairs.in_words()}; {gates}{when}"
+
+
+def duration(hours: float) -> str:
+    """Hours as a person says them."""
+    if hours < 1 / 60:
+        return f"{hours * 3600:.0f} s"
+    if hours < 1:
+        return f"{hours * 60:.0f} min"
+    return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} days"
+
+
+def _row(gate: GateLook) -> tuple[str, ...]:
+    note = gate.reason if gate.blocking else f"[does not decide] {gate.reason}"
     numbers = (show(number, gate.unit) for number in (gate.estimate, gate.lower, gate.upper))
-    return (gate.metric, gate.state.value, *numbers, limit_of(gate), f"{gate.n:,}", note)
+    needs = "-" if gate.hours_to_decision is None else duration(gate.hours_to_decision)
+    return (
+        gate.shown_name,
+        gate.state.value,
+        *numbers,
+        limit(gate.margin, gate.unit),
+        f"{gate.n:,}",
+        f"{gate.progress:.0%}",
+        needs,
+        note,
+    )
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:

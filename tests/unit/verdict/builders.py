@@ -1,104 +1,118 @@
-"""Evidence made by hand: healthy unless told otherwise."""
+"""Evidence as tests need it: a healthy day by default, with any part of it replaced."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shadow_provider.plan.policy import Policy
+import numpy as np
+
 from shadow_provider.verdict.evidence import (
-    Agreement,
-    CaptureCensus,
+    CaptureEvidence,
+    CurvePoint,
+    Description,
     Evidence,
-    EvidenceWindow,
     MetricsEvidence,
     MirrorEvidence,
-    PairedTable,
+    ShadowCost,
     SideCensus,
     Source,
     TruthEvidence,
-    VariantMetrics,
+    TwoSeries,
 )
-from shadow_provider.verdict.latency import wanted_percentiles
+from shadow_provider.verdict.measures import Blocks, PairedMeasure, RateMeasure, RatioMeasure
 
-START = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
-END = START + timedelta(hours=1)
-POLICY = Policy.default()
-PAIRS = 2000
+START = datetime(2026, 3, 2, tzinfo=UTC)
 
 
-def latencies(samples: int | None, scale: float = 1.0, policy: Policy = POLICY) -> dict[str, float | None]:
-    """Percentiles of a flat distribution from 10 to 12 ms, in microseconds."""
-    return {name: scale * (10_000 + 20 * float(name[1:])) for name in wanted_percentiles(policy, samples)}
+def paired(rng: np.random.Generator, pairs: np.ndarray, worse: float, better: float) -> PairedMeasure:
+    """Discordant pairs at these rates."""
+    bad = rng.binomial(pairs, worse)
+    good = rng.binomial(pairs - bad, better / (1 - worse))
+    return PairedMeasure(worse=tuple(bad.tolist()), better=tuple(good.tolist()), pairs=tuple(pairs.tolist()))
 
 
-def variant(
-    invocations: int | None = PAIRS, errors: int | None = 0, samples: int | None = PAIRS, scale: float = 1.0
-) -> VariantMetrics:
-    return VariantMetrics(
-        invocations=invocations,
-        errors_4xx=None if errors is None else 0,
-        errors_5xx=errors,
-        model_errors=errors,
-        latency_samples=samples,
-        latency=latencies(samples, scale),
-    )
-
-
-def mirror(pairs: int = PAIRS, **changes: Any) -> MirrorEvidence:
-    figures: dict[str, Any] = {
-        "configured_share": 1.0,
-        "captured_share": 1.0,
-        "share_source": "captures",
-        "requests": pairs,
-        "mirrored": pairs,
-        "joinable": pairs,
-        "joined": pairs,
-        "production_tail": 0,
-        "shadow_tail": 0,
+def evidence(
+    *,
+    blocks: int = 240,
+    seconds: int = 300,
+    load: float = 100.0,
+    seed: int = 1,
+    disagreeing: float = 0.01,
+    unreadable: tuple[float, float] = (0.001, 0.001),
+    wrong: tuple[float, float] = (0.03, 0.03),
+    errors: tuple[float, float] = (0.002, 0.002),
+    slower: float = 0.0,
+    mirrored: float = 1.0,
+    truth: bool = True,
+    looks: int = 12,
+    **replaced: Any,
+) -> Evidence:
+    """A deployment with these rates; of two rates the first is the candidate's alone, the second production's alone."""
+    rng = np.random.default_rng(seed)
+    requests = rng.poisson(load * (1 + 0.5 * np.sin(np.arange(blocks) / 40)), blocks)
+    pairs = rng.binomial(requests, mirrored) if mirrored < 1 else requests
+    nothing = np.zeros(blocks, dtype=np.int64)
+    measures: dict[str, Any] = {
+        "unreadable": paired(rng, pairs, *unreadable),
+        "disagrees": paired(rng, pairs, disagreeing, 0.0),
+        "invocation_errors": RateMeasure(
+            events=tuple(rng.binomial(pairs, errors[0]).tolist()),
+            trials=tuple(pairs.tolist()),
+            reference_events=tuple(rng.binomial(requests, errors[1]).tolist()),
+            reference_trials=tuple(requests.tolist()),
+        ),
     }
-    return MirrorEvidence(**(figures | changes))
-
-
-def side(pairs: int = PAIRS, **changes: Any) -> SideCensus:
-    figures: dict[str, Any] = {
-        "objects": 1,
-        "lines": pairs,
-        "fates": {"paired": pairs},
-        "first": START,
-        "last": END - timedelta(seconds=1),
-    }
-    return SideCensus(**(figures | changes))
-
-
-def answers(pairs: int = PAIRS, worse: int = 0, better: int = 0, unreadable: int = 0) -> PairedTable:
-    return PairedTable(
-        both=unreadable, shadow_only=worse, production_only=better, neither=pairs - worse - better - unreadable
-    )
-
-
-def truth(production_only: int = 0, shadow_only: int = 0, pairs: int = PAIRS) -> TruthEvidence:
-    correct = PairedTable(
-        both=pairs - production_only - shadow_only, production_only=production_only, shadow_only=shadow_only
-    )
-    return TruthEvidence(lines=pairs, fates={"used": pairs}, correct=correct)
-
-
-def evidence(pairs: int = PAIRS, **changes: Any) -> Evidence:
-    figures: dict[str, Any] = {
-        "endpoint_name": "endpoint",
+    shared = rng.normal(0, 0.1, blocks)
+    series = {}
+    for percentile, base in (("p50", 8000.0), ("p90", 15000.0), ("p99", 40000.0)):
+        production = base * np.exp(shared + rng.normal(0, 0.03, blocks))
+        shadow = base * (1 + slower) * np.exp(shared + rng.normal(0, 0.03, blocks))
+        measures[f"model_latency_{percentile}"] = RatioMeasure(
+            candidate=tuple(shadow.tolist()), reference=tuple(production.tolist())
+        )
+        series[percentile] = TwoSeries(production=tuple(production.tolist()), shadow=tuple(shadow.tolist()))
+    if truth:
+        measures["truth_wrong"] = paired(rng, pairs, *wrong)
+    grid = Blocks(start=START, seconds=seconds, count=blocks)
+    step = max(1, blocks // looks)
+    ends = sorted({START + timedelta(seconds=seconds * at) for at in range(step, blocks, step)} | {grid.end})
+    fields: dict[str, Any] = {
+        "endpoint_name": "digits",
         "production_variant": "AllTraffic",
-        "shadow_variant": "shadow",
-        "window": EvidenceWindow(start=START, end=END),
-        "answers": answers(pairs),
-        "labels": Agreement(pairs=pairs, agreeing=pairs),
-        "metrics": metrics(),
-        "census": CaptureCensus(production=side(pairs), shadow=side(pairs)),
-        "mirror": mirror(pairs),
-        "sources": (Source(kind="captures", location="s3://b/c", objects=1, digest="d", etags={"k": "e"}),),
+        "shadow_variant": "Shadow",
+        "since": START - timedelta(minutes=5),
+        "blocks": grid,
+        "looks": tuple(ends),
+        "measures": measures,
+        "captures": CaptureEvidence(
+            production=SideCensus(objects=3, lines=int(requests.sum()), fates={"paired": int(pairs.sum())}),
+            shadow=SideCensus(objects=3, lines=int(pairs.sum()), fates={"paired": int(pairs.sum())}),
+            paired_by="inference_id",
+            settled_blocks=blocks,
+        ),
+        "mirror": MirrorEvidence(
+            configured_share=mirrored,
+            captured_share=1.0,
+            production=tuple(requests.tolist()),
+            shadow=tuple(pairs.tolist()),
+            paired=tuple(pairs.tolist()),
+            mismatched=tuple(nothing.tolist()),
+        ),
+        "metrics": MetricsEvidence(
+            invocations=TwoSeries(
+                production=tuple(map(float, requests.tolist())), shadow=tuple(map(float, pairs.tolist()))
+            ),
+            errors={"4xx": (3, 2), "5xx": (1, 1), "model": (1, 1)},
+            latency=series,
+            curve=tuple(
+                CurvePoint(percentile=name, production=base, shadow=base * (1 + slower))
+                for name, base in (("p10", 5000.0), ("p50", 8000.0), ("p90", 15000.0), ("p99", 40000.0))
+            ),
+        ),
+        "comparison": Description(kind="label", name="label", figures={"rows": int(pairs.sum()), "kappa": 0.98}),
+        "truth": TruthEvidence(lines=int(pairs.sum()), fates={"used": int(pairs.sum())}, labelled=tuple(pairs.tolist()))
+        if truth
+        else None,
+        "cost": ShadowCost(instance_type="ml.m5.xlarge", instance_count=1, hours=blocks * seconds / 3600),
+        "sources": (Source(kind="captures", location="s3://bucket/captures", objects=6, digest="0" * 64),),
     }
-    return Evidence(**(figures | changes))
-
-
-def metrics(production: VariantMetrics | None = None, shadow: VariantMetrics | None = None) -> MetricsEvidence:
-    return MetricsEvidence(
-        start=START, end=END, period_seconds=3600, production=production or variant(), shadow=shadow or variant()
-    )
+    return Evidence.model_validate(fields | replaced)

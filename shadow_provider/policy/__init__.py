@@ -1,0 +1,1 @@
+"""What a candidate must prove before it may take production's place."""

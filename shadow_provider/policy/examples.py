@@ -1,0 +1,43 @@
+"""Which payload a record and its report may show."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from shadow_provider.policy.base import Frozen
+
+
+def _compiles(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from error
+    return pattern
+
+
+class Examples(Frozen):
+    """The worst disagreements that are kept, and how much of them. By default no payload leaves the captures.
+
+    Attributes:
+        count: how many.
+        show: `places` keeps where they stand (object and line), when, and how long the answers are; `answers` keeps the
+            answers too, masked and cut.
+        mask: regular expressions; what they match in an answer becomes `***`.
+        longest: characters of an answer that are kept.
+    """
+
+    count: Annotated[int, Field(ge=0, le=50)] = 10
+    show: Literal["places", "answers"] = "places"
+    mask: tuple[Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_compiles)], ...] = ()
+    longest: Annotated[int, Field(ge=10, le=2000)] = 200
+
+    def shown(self, answer: str | None) -> str | None:
+        """As much of an answer as may be shown; None if nothing."""
+        if answer is None or self.show == "places":
+            return None
+        # A mask must see what it would be cut from, but not megabytes of it.
+        text = answer[: 20 * self.longest]
+        for pattern in self.mask:
+            text = re.sub(pattern, "***", text)
+        return text if len(text) <= self.longest else text[: self.longest - 1] + "…"
