@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from shadow_provider.policy.policy import Policy
 from shadow_provider.verdict.evidence import (
     CaptureEvidence,
     CurvePoint,
@@ -12,6 +13,7 @@ from shadow_provider.verdict.evidence import (
     Evidence,
     MetricsEvidence,
     MirrorEvidence,
+    SegmentEvidence,
     ShadowCost,
     SideCensus,
     Source,
@@ -116,3 +118,25 @@ def evidence(
         "sources": (Source(kind="captures", location="s3://bucket/captures", objects=6, digest="0" * 64),),
     }
     return Evidence.model_validate(fields | replaced)
+
+
+def with_segments(whole: Evidence, policy: Policy, *, parts: int = 0, seed: int = 5) -> Evidence:
+    """The same evidence with its pairs dealt out evenly to the values of each segment of the policy."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for segment in policy.segments:
+        count = parts or len(segment.values)
+        for value in segment.values[:count]:
+            pairs = tuple(pairs // len(segment.values) for pairs in whole.mirror.paired)
+            measures = {
+                name: paired(rng, np.array(pairs), *_rates(measure))
+                for name, measure in whole.measures.items()
+                if isinstance(measure, PairedMeasure) and not name.startswith("truth_")
+            }
+            found.append(SegmentEvidence(segment=segment.name, value=value, pairs=pairs, measures=dict(measures)))
+    return whole.model_copy(update={"segments": tuple(found)})
+
+
+def _rates(measure: PairedMeasure) -> tuple[float, float]:
+    pairs = max(1, sum(measure.pairs))
+    return sum(measure.worse) / pairs, sum(measure.better) / pairs
