@@ -163,7 +163,7 @@ def _look(
     aside: bool,
     segment: str | None = None,
 ) -> GateLook:
-    name, harm, unit = measure_of(gate, policy), _harm_margin(gate), _unit(gate, policy)
+    name, harm, unit = measure_of(gate, policy), harm_margin(gate), unit_of(gate, policy)
     measure = measures.get(name)
     sequential = None if measure is None or not measure.n else measure.sequential(policy.precision)
     known = {
@@ -171,7 +171,7 @@ def _look(
         "metric": gate.metric,
         "measure": name,
         "segment": segment,
-        "margin": _shown_margin(gate),
+        "margin": shown_margin(gate),
         "unit": unit,
         "blocking": gate.blocking and not aside,
         "critical": gate.critical,
@@ -187,8 +187,8 @@ def _look(
     state = GateState.FAIL if above >= failing else GateState.PASS if below >= passing else GateState.UNDECIDED
     effective = sequential.over_time.effective
     bounds = sequential.bounds(policy.reject_alpha, policy.alpha)
-    lower, upper = _shown(gate, bounds)
-    (estimate,) = _shown(gate, (sequential.estimate,))
+    lower, upper = in_gate_unit(gate, bounds)
+    (estimate,) = in_gate_unit(gate, (sequential.estimate,))
     more = None if state is not GateState.UNDECIDED else blocks_to_decision(sequential, harm, policy)
     reach = _shown_reach(gate, bounds[1] - sequential.estimate)
     return GateLook.model_validate(
@@ -207,16 +207,18 @@ def _look(
     )
 
 
-def _harm_margin(gate: Gate) -> float:
+def harm_margin(gate: Gate) -> float:
     """The margin in the measure's own unit, in which more is worse."""
     return math.log1p(gate.margin) if isinstance(gate, ModelLatency) else gate.margin
 
 
-def _shown_margin(gate: Gate) -> float:
+def shown_margin(gate: Gate) -> float:
+    """The margin as a person reads it: for agreement the least share."""
     return gate.minimum if isinstance(gate, Agreement) else gate.margin
 
 
-def _unit(gate: Gate, policy: Policy) -> Unit:
+def unit_of(gate: Gate, policy: Policy) -> Unit:
+    """How a gate's numbers are meant."""
     if isinstance(gate, Agreement):
         return Unit.SHARE
     if isinstance(gate, ModelLatency):
@@ -226,7 +228,7 @@ def _unit(gate: Gate, policy: Policy) -> Unit:
     return Unit.RATE_DIFFERENCE
 
 
-def _shown(gate: Gate, harms: tuple[float, ...]) -> tuple[float, ...]:
+def in_gate_unit(gate: Gate, harms: tuple[float, ...]) -> tuple[float, ...]:
     """Harms in the gate's unit, the lesser number first."""
     if isinstance(gate, Agreement):
         return tuple(min(1.0, max(0.0, 1 - harm)) for harm in reversed(harms))

@@ -1,6 +1,6 @@
 """A judgement as plain text, for logs and terminals."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from shadow_provider.verdict.looks import GateLook
@@ -27,7 +27,7 @@ def as_text(judgement: "Judgement", notes: Sequence[str] = ()) -> str:
     lines = [
         f"{judgement.verdict.value}: {judgement.reason}",
         "",
-        *_table([_HEADINGS, *(_row(gate) for gate in (*judgement.gates, *judgement.segments))]),
+        *table([_HEADINGS, *(_row(gate) for gate in (*judgement.gates, *judgement.segments))], _NUMERIC),
         "",
         "; ".join(cover.in_words() for cover in judgement.cover if cover.needed),
         f"mirrored {_percent(mirror.observed_share)} (configured {_percent(mirror.configured_share)}), "
@@ -74,11 +74,12 @@ def _row(gate: GateLook) -> tuple[str, ...]:
     )
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+def table(rows: Sequence[Sequence[str]], numeric: Collection[int]) -> list[str]:
+    """Lines of a table in plain text; the columns of these numbers stand to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
-            cell.rjust(width) if column in _NUMERIC else cell.ljust(width)
+            cell.rjust(width) if column in numeric else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
