@@ -22,7 +22,7 @@ help:  ## Show this
 
 install: $(VENV)/.installed  ## Install everything into .venv, pinned and hash-checked
 
-demo: $(VENV)/.installed  ## Run the pipeline on this machine: CANDIDATE=good|bad|broken
+demo: $(VENV)/.installed  ## Run the pipeline on this machine: CANDIDATE=good|bad|broken|same
 	$(BIN)/sagemaker-shadow demo $(CANDIDATE) --directory build/demo
 
 test: $(VENV)/.installed  ## Run the tests with the newest supported versions

@@ -5,21 +5,25 @@ The task group takes templates and results of other tasks wherever it takes valu
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from airflow.sdk import DAG, task
 
-from shadow_provider.plan.policy import Accuracy, InvocationErrorRate, LabelAgreement, ModelLatency, Policy
+from shadow_provider.policy.gates import Accuracy, Agreement, InvocationErrorRate, ModelLatency
+from shadow_provider.policy.policy import Policy
 from shadow_provider.task_group import shadow_deployment
 
 POLICY = Policy(
     minimum_pairs=20_000,
+    minimum_hours=24,
+    minimum_day_share=1,
+    deadline_hours=120,
     gates=(
         InvocationErrorRate(margin=0.001),
-        LabelAgreement(minimum=0.95),
+        Agreement(minimum=0.95),
         Accuracy(margin=0.005, required=True),
-        ModelLatency(percentile="p99", margin=0.10, minimum_invocations=5_000),
+        ModelLatency(percentile="p99", margin=0.10),
     ),
 )
 
@@ -55,8 +59,6 @@ with DAG(
         data_capture={"destination_s3_uri": "s3://my-bucket/captures"},
         ground_truth_s3_uri="s3://my-bucket/ground-truth/churn",
         policy=POLICY,
-        minimum_duration=timedelta(days=1),
-        deadline=timedelta(days=5),
         deferrable=True,
     )
     announce(deployment.conclude.output)  # type: ignore[arg-type]  # rendered when the task runs

@@ -92,8 +92,9 @@ PARAMS = {
     ),
     "policy": Param(
         None,
-        "What the candidate must prove, as JSON: gates with margins, minimum_pairs, alpha. Empty: the default policy.",
-        type=["null", "object"],
+        "What the candidate must prove: the name of a ready-made policy (balanced, conservative, latency_only, "
+        "classification, regression, llm_text), or JSON with gates, margins, minimum_pairs, alpha. Empty: balanced.",
+        type=["null", "object", "string"],
         title="Policy",
         section=EVIDENCE,
     ),
@@ -102,8 +103,12 @@ PARAMS = {
         title="Minimum duration (minutes)", kind="number", minimum=0,
     ),
     "deadline_hours": number(
-        168.0, "Until when evidence is waited for. What is not proven by then is INCONCLUSIVE and is rolled back.",
-        EVIDENCE, title="Deadline (hours)", kind="number", exclusiveMinimum=0,
+        None, "Until when evidence is waited for. What is not proven by then is INCONCLUSIVE and is rolled back. "
+        "Empty: as the policy says.", EVIDENCE, title="Deadline (hours)", kind="number", exclusiveMinimum=0,
+    ),
+    "look_interval_seconds": number(
+        None, "Seconds between two looks at the evidence. Empty: as the policy says.", EVIDENCE,
+        title="Look interval (seconds)", kind="number", exclusiveMinimum=0,
     ),
     "ground_truth_s3_uri": text(
         None, "True labels as Model Monitor has them, if there are any.", EVIDENCE, title="Ground truth",
@@ -121,8 +126,8 @@ PARAMS = {
     "production_instance_type": text(None, "For example ml.m5.xlarge.", NEW, title="Instance type"),
     "production_instance_count": number(None, "At least 1.", NEW, title="Instances", minimum=1),
     "poll_interval_seconds": number(
-        30.0, "Seconds between two looks at AWS.", RUN, title="Poll interval (seconds)", kind="number",
-        exclusiveMinimum=0,
+        30.0, "Seconds between two questions to AWS while something is waited for.", RUN,
+        title="Poll interval (seconds)", kind="number", exclusiveMinimum=0,
     ),
     "capture_lag_seconds": number(
         300.0, "Seconds that captures may take to arrive in S3; younger evidence waits for the next look.", RUN,
@@ -204,12 +209,12 @@ with DAG(
         data_capture={"destination_s3_uri": param("capture_s3_uri")},
         policy=param("policy"),
         minimum_duration="{{ params.minimum_duration_minutes * 60 }}",
-        deadline="{{ params.deadline_hours * 3600 }}",
+        deadline="{{ params.deadline_hours * 3600 if params.deadline_hours else None }}",
         ground_truth_s3_uri=param("ground_truth_s3_uri"),
         record_s3_uri=param("record_s3_uri"),
         fail_unless_promoted=param("fail_unless_promoted"),
         poll_interval=param("poll_interval_seconds"),
-        look_interval=param("poll_interval_seconds"),
+        look_interval=param("look_interval_seconds"),
         capture_lag=param("capture_lag_seconds"),
         deferrable=True,
     )

@@ -57,5 +57,8 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["shadow_provider.triggers.endpoint", "shadow_provider.triggers.evidence"],
             }
         ],
-        "extra-links": ["shadow_provider.links.sagemaker.SageMakerShadowEndpointLink"],
+        "extra-links": [
+            "shadow_provider.links.sagemaker.SageMakerShadowEndpointLink",
+            "shadow_provider.links.report.SageMakerShadowReportLink",
+        ],
     }

@@ -16,8 +16,6 @@ from shadow_provider.operators.endpoint import SageMakerShadowEndpointOperator
 from shadow_provider.operators.endpoint_config import SageMakerShadowEndpointConfigOperator
 from shadow_provider.operators.evaluate import (
     DEFAULT_CAPTURE_LAG_SECONDS,
-    DEFAULT_DEADLINE,
-    DEFAULT_LOOK_SECONDS,
     SageMakerShadowEvaluateOperator,
 )
 from shadow_provider.operators.model import SageMakerShadowModelOperator
@@ -37,7 +35,8 @@ class ShadowDeployment:
 
     Attributes:
         group: put it between other tasks: ``train >> deployment.group >> announce``.
-        evaluate: its ``output`` is the decision (``verdict``, ``reason``, ``pairs``, ``gates``, ``record_uri``).
+        evaluate: its ``output`` is the decision (``verdict``, ``reason``, ``pairs``, ``gates``,
+            ``record_uri``, ``report_uri``).
         promote: skipped unless the verdict is PROMOTE.
         conclude: its ``output`` says what serves before and after; successful only if that is what the verdict wants.
     """
@@ -62,13 +61,13 @@ def shadow_deployment(
     data_capture: Mapping[str, Any] | None = None,
     policy: Any = None,
     minimum_duration: timedelta | float | Any = 0,
-    deadline: timedelta | float | Any = DEFAULT_DEADLINE,
+    deadline: timedelta | float | Any = None,
     ground_truth_s3_uri: Any = None,
     record_s3_uri: Any = None,
     fail_unless_promoted: Any = False,
     timeout: timedelta | float = DEFAULT_TIMEOUT,
     poll_interval: Any = DEFAULT_POLL_SECONDS,
-    look_interval: Any = DEFAULT_LOOK_SECONDS,
+    look_interval: Any = None,
     capture_lag: Any = DEFAULT_CAPTURE_LAG_SECONDS,
     deployment_id: Any = DEFAULT_DEPLOYMENT_ID,
     deferrable: bool = DEFAULT_DEFERRABLE,
@@ -96,15 +95,17 @@ def shadow_deployment(
         shadow_variant: the same for the shadow; what is left out is as in production.
         sampling_percentage: share of requests copied to the shadow, above 0 and up to 100.
         data_capture: ``{"destination_s3_uri", "sampling_percentage", "kms_key_id"}`` while the shadow runs.
-        policy: what the candidate must prove; None is ``Policy.default()``.
+        policy: what the candidate must prove: a policy, the name of a ready-made one, a mapping, YAML or JSON; None is
+            the balanced one.
         minimum_duration: how long the shadow runs at least, timedelta or seconds.
-        deadline: until when evidence is waited for, from the making of the shadow config on, timedelta or seconds.
+        deadline: until when evidence is waited for, from the making of the shadow config on, timedelta or seconds;
+            None is the policy's.
         ground_truth_s3_uri: prefix of the true labels, where there are any.
         record_s3_uri: prefix for decision records; by default beside the captures.
         fail_unless_promoted: fail the run when the candidate was not promoted, although it was rolled back cleanly.
         timeout: how long each change of the endpoint may take, timedelta or seconds.
         poll_interval: seconds between two looks at the endpoint or at the count of requests.
-        look_interval: seconds between two looks at the captures.
+        look_interval: seconds between two looks at the captures; None is the policy's.
         capture_lag: seconds that captures may take to arrive in S3.
         deployment_id: see ``DeploymentOperator``.
         deferrable: wait in the triggerer.

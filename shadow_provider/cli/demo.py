@@ -33,6 +33,7 @@ class Candidate(StrEnum):
     GOOD = "good"
     BAD = "bad"
     BROKEN = "broken"
+    SAME = "same"
 
 
 def models(

@@ -1,21 +1,8 @@
-"""Class labels out of captured answers: what each row of an answer says, in a form in which equal means equal.
+"""Class labels in a form in which equal means equal, and what kind of text an answer is."""
 
-An answer may hold many rows. Two answers agree if they have the same number of rows and the same label in each.
-"""
-
-import csv
-import io
 import math
 import re
-from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal
-from typing import Any
-
-from shadow_provider.comparators.json_text import JsonTextError, loads
-from shadow_provider.plan.policy import LabelSelector
-
-Labels = tuple[str, ...]
-"""One label a row."""
 
 LABEL_KEYS = ("label", "predicted_label", "prediction", "predicted_class", "class")
 """Where a JSON object has its label, in this order, if no path is given."""
@@ -31,30 +18,6 @@ _LONGEST_PLAIN_EXPONENT = 20
 
 class UnreadableAnswerError(ValueError):
     """An answer of which no label can be had; the message says why, without the payload."""
-
-
-def read_labels(text: str, content_type: str | None, selector: LabelSelector) -> Labels:
-    """The labels of an answer, one a row.
-
-    Args:
-        text: the answer.
-        content_type: its media type; parameters such as a charset are ignored.
-        selector: where the label stands.
-
-    Raises:
-        UnreadableAnswerError: the answer is empty, of no known type, malformed, has no label where one is expected, or
-            the label is empty, null, NaN or infinite.
-    """
-    if not text.strip():
-        raise UnreadableAnswerError("empty answer")
-    kind = media_kind(content_type)
-    if kind == "csv":
-        return _from_csv(text, selector.column)
-    if kind == "lines":
-        return _from_json_lines(text, selector.path)
-    if kind == "json":
-        return _from_json(text, selector.path)
-    raise UnreadableAnswerError("neither CSV nor JSON")
 
 
 def media_kind(content_type: str | None) -> str | None:
@@ -94,81 +57,3 @@ def _number(text: str) -> str:
         return "0"
     number = number.normalize(_EXACT)
     return f"{number:f}" if abs(number.adjusted()) <= _LONGEST_PLAIN_EXPONENT else str(number)
-
-
-def _from_csv(text: str, column: int) -> Labels:
-    try:
-        rows = [row for row in csv.reader(io.StringIO(text), strict=True) if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise UnreadableAnswerError(f"malformed CSV: {error}") from error
-    if any(len(row) <= column for row in rows):
-        raise UnreadableAnswerError(f"a row has no column {column}")
-    return _labels([row[column] for row in rows])
-
-
-def _from_json(text: str, path: str | None) -> Labels:
-    return _from_value(_json(text), path)
-
-
-def _from_json_lines(text: str, path: str | None) -> Labels:
-    rows = [_from_value(_json(line), path) for line in text.splitlines() if line.strip()]
-    return tuple(label for row in rows for label in row)
-
-
-def _json(text: str) -> Any:
-    try:
-        return loads(text)
-    except JsonTextError as error:
-        raise UnreadableAnswerError(f"malformed JSON ({error.cause})") from error
-
-
-def _from_value(value: Any, path: str | None) -> Labels:
-    if path is None:
-        return _labels(_rows(value))
-    found = follow(value, path.split("."))
-    return _labels(found if isinstance(found, list) else [found])
-
-
-def follow(value: Any, steps: Sequence[str]) -> Any:
-    """Walk down a JSON value: a key, an index from 0, or `*` for each element of a list.
-
-    Raises:
-        UnreadableAnswerError: a step leads nowhere.
-    """
-    for index, step in enumerate(steps):
-        if step == "*" and isinstance(value, list):
-            return [follow(element, steps[index + 1 :]) for element in value]
-        if isinstance(value, Mapping) and step in value:
-            value = value[step]
-        elif isinstance(value, list) and step.isascii() and step.isdigit() and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            raise UnreadableAnswerError("the path leads nowhere")
-    return value
-
-
-def _rows(value: Any) -> list[Any]:
-    if isinstance(value, list):
-        return [_row_label(row) for row in value]
-    if isinstance(value, Mapping):
-        for key in (*LABEL_KEYS, *ROW_KEYS):
-            if isinstance(value.get(key), list):
-                return [_row_label(row) for row in value[key]]
-    return [_row_label(value)]
-
-
-def _row_label(row: Any) -> Any:
-    if isinstance(row, list) and len(row) == 1:
-        return row[0]
-    if isinstance(row, Mapping):
-        for key in LABEL_KEYS:
-            if key in row:
-                return row[key]
-        raise UnreadableAnswerError("an object without a known label key; give a path")
-    return row
-
-
-def _labels(values: Sequence[object]) -> Labels:
-    if not values:
-        raise UnreadableAnswerError("no rows")
-    return tuple(normalise(value) for value in values)

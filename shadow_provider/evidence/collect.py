@@ -1,48 +1,106 @@
-"""All evidence of one deployment in one call: captures, metrics and ground truth go in, counts come out."""
+"""One look at a deployment: captures, metrics and ground truth go in, the evidence comes out.
 
-from collections import Counter
-from collections.abc import Iterable
-from datetime import UTC, datetime
+What earlier looks have read and settled is kept beside the decision record, so a look costs what is new. A look that
+dies has left nothing behind, and the next one gives the same.
+"""
 
-from shadow_provider.comparators.label import Labels
-from shadow_provider.evidence.captures import SideCaptures, read_captures
-from shadow_provider.evidence.clients import CloudWatchClient, S3Client
-from shadow_provider.evidence.ground_truth import GroundTruth, read_ground_truth
-from shadow_provider.evidence.metrics import mirrored_share, read_metrics
-from shadow_provider.evidence.objects import source
-from shadow_provider.evidence.pairing import Pair, Pairing, pair_up
-from shadow_provider.plan.policy import Policy
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shadow_provider.comparators.build import comparator
+from shadow_provider.comparators.truth import truth_comparator
+from shadow_provider.evidence.block_metrics import BlockMetrics, read_block_metrics
+from shadow_provider.evidence.clients import CloudWatchClient
+from shadow_provider.evidence.engine.engine import take_look
+from shadow_provider.evidence.engine.model import Captures, Result, Settings
+from shadow_provider.evidence.engine.state import State
+from shadow_provider.evidence.engine.store import S3Store, StateStore, WritingS3Client
+from shadow_provider.evidence.engine.truth import Truth, TruthResult
+from shadow_provider.evidence.objects import join_key, source, split_uri
+from shadow_provider.evidence.window import rounded_up
+from shadow_provider.plan.endpoint_config import ShadowRun
+from shadow_provider.policy.policy import Policy
 from shadow_provider.verdict.evidence import (
-    Agreement,
-    Disagreement,
+    CaptureEvidence,
+    Description,
     Evidence,
-    EvidenceWindow,
     MirrorEvidence,
-    PairedTable,
+    ShadowCost,
+    SideCensus,
     Source,
     TruthEvidence,
 )
+from shadow_provider.verdict.measures import Blocks, Measure
 
-_DISAGREEMENTS = 20
-_LONGEST_LABEL = 64
+_LOOKS = "looks.json"
 
 
-def collect_evidence(
+@dataclass(frozen=True)
+class Kept:
+    """Where looks at one deployment keep what they know.
+
+    Attributes:
+        store: a bucket or a folder.
+        prefix: in it; a folder of its own.
+    """
+
+    store: StateStore
+    prefix: str
+
+    @property
+    def state(self) -> State:
+        """What the engine keeps."""
+        return State(self.store, f"{self.prefix.strip('/')}/captures")
+
+    def looks(self) -> tuple[datetime, ...]:
+        """The ends of the looks so far."""
+        if not any(each.key == self._key for each in self.store.listed(self._folder)):
+            return ()
+        with self.store.opened(self._key) as body:
+            return tuple(datetime.fromisoformat(text) for text in json.loads(body.read()))
+
+    def remember(self, looks: Sequence[datetime]) -> None:
+        """Write the ends of the looks; after the engine has written, so that no look is counted that did not end."""
+        self.store.write(self._key, json.dumps([look.isoformat() for look in looks]).encode())
+
+    @property
+    def _folder(self) -> str:
+        return f"{self.prefix.strip('/')}/"
+
+    @property
+    def _key(self) -> str:
+        return f"{self._folder}{_LOOKS}"
+
+
+def blocks_until(policy: Policy, since: datetime, until: datetime) -> Blocks:
+    """The whole blocks between the start of a deployment and a time.
+
+    They begin at the first multiple of their length after the start, as CloudWatch's periods do.
+    """
+    seconds = policy.effective_block_seconds
+    start = rounded_up(since, seconds)
+    return Blocks(start=start, seconds=seconds, count=max(0, (until - start) // timedelta(seconds=seconds)))
+
+
+def collect(
     *,
-    s3: S3Client,
+    s3: WritingS3Client,
     cloudwatch: CloudWatchClient,
     endpoint_name: str,
-    production_variant: str,
-    shadow_variant: str,
-    capture_s3_uri: str,
-    window: EvidenceWindow,
+    run: ShadowRun,
     policy: Policy,
+    until: datetime,
+    final: bool = False,
     ground_truth_s3_uri: str | None = None,
-    sampling_percentage: float = 100.0,
-    capture_percentage: int = 100,
+    kept: Kept | None = None,
+    settled_after: timedelta = Settings.lag,
+    memory_mb: int = Settings.memory_mb,
     now: datetime | None = None,
 ) -> Evidence:
-    """Collect the evidence of a window.
+    """Take a look.
 
     Choose an end that lies a few minutes back: captures and metrics arrive late, and each instance writes its own.
 
@@ -50,140 +108,165 @@ def collect_evidence(
         s3: a boto3 client that may read the captures and the ground truth.
         cloudwatch: a boto3 client that may call GetMetricData.
         endpoint_name: the endpoint.
-        production_variant: its production variant.
-        shadow_variant: its shadow variant.
-        capture_s3_uri: DestinationS3Uri of the endpoint's data capture.
-        window: what to look at; from the shadow's first capture on, if that is later.
-        policy: where labels stand, and which percentiles are needed.
+        run: what is compared.
+        policy: how it is compared, and in what blocks.
+        until: what is later waits for the next look.
+        final: whether no other look follows.
         ground_truth_s3_uri: prefix of the labels, None if there are none.
-        sampling_percentage: share of the requests that the shadow should get, above 0 to 100.
-        capture_percentage: InitialSamplingPercentage of the data capture, 1 to 100.
+        kept: what earlier looks left; None for a look that stands alone.
+        settled_after: how long after a record's time its object may come; labels are held against what is settled.
+        memory_mb: what the engine may take before it spills to disk.
         now: until when labels are looked for, and by which CloudWatch's retention is reckoned; the clock if None.
 
     Raises:
-        ValueError: a percentage or a URI is wrong. Errors of the clients pass through.
+        ValueError: a URI is wrong. Errors of the clients pass through.
+        ImportError: the extra `evidence` is not installed.
     """
-    if not 0 < sampling_percentage <= 100:
-        raise ValueError(f"sampling_percentage must lie within (0, 100], got {sampling_percentage}")
-    if not 1 <= capture_percentage <= 100:
-        raise ValueError(f"capture_percentage must lie within 1..100, got {capture_percentage}")
     now = now or datetime.now(UTC)
-    production, shadow = (
-        read_captures(
-            s3,
-            capture_s3_uri=capture_s3_uri,
-            endpoint_name=endpoint_name,
-            variant=variant,
-            window=window,
-            selector=policy.comparator,
+    blocks = blocks_until(policy, run.since, until)
+    bucket, prefix = split_uri(run.capture_s3_uri)
+    result = None
+    if blocks.count:
+        result = take_look(
+            Captures(
+                store=S3Store(s3, bucket),
+                prefix=prefix,
+                endpoint=endpoint_name,
+                production=run.production_variant,
+                shadow=run.shadow_variant,
+                start=blocks.start,
+                warm_up=timedelta(seconds=policy.warm_up_seconds),
+            ),
+            comparator(policy.comparator),
+            until=blocks.end,
+            last=final,
+            settings=Settings(block_seconds=blocks.seconds, lag=settled_after, memory_mb=memory_mb),
+            state=None if kept is None else kept.state,
+            truth=_truth(s3, policy, ground_truth_s3_uri, now),
         )
-        for variant in (production_variant, shadow_variant)
-    )
-    pairing = pair_up(production, shadow)
-    truth = None
-    if ground_truth_s3_uri is not None:
-        truth = read_ground_truth(
-            s3, ground_truth_s3_uri=ground_truth_s3_uri, start=window.start, now=now, wanted=pairing.pairs.keys()
-        )
-    share = None
-    if capture_percentage < 100:
-        share = mirrored_share(
-            cloudwatch,
-            endpoint_name=endpoint_name,
-            production_variant=production_variant,
-            shadow_variant=shadow_variant,
-            overlap=pairing.overlap,
-            now=now,
-        )
-    metrics = read_metrics(
+    metrics = read_block_metrics(
         cloudwatch,
         endpoint_name=endpoint_name,
-        production_variant=production_variant,
-        shadow_variant=shadow_variant,
-        policy=policy,
-        start=shadow.first or window.start,
-        end=window.end,
+        production_variant=run.production_variant,
+        shadow_variant=run.shadow_variant,
+        blocks=blocks,
+        percentiles=policy.percentiles,
         now=now,
     )
+    end = blocks.end if blocks.count else until
+    before = () if kept is None else kept.looks()
+    looks = (*(look for look in before if look < end), end)
+    if kept is not None:
+        kept.remember(looks)
+    return _evidence(endpoint_name, run, policy, blocks, looks, result, metrics, ground_truth_s3_uri)
+
+
+def _truth(s3: WritingS3Client, policy: Policy, uri: str | None, now: datetime) -> Truth | None:
+    if uri is None:
+        return None
+    bucket, prefix = split_uri(uri)
+    return Truth(store=S3Store(s3, bucket), prefix=prefix, comparator=truth_comparator(policy.ground_truth), until=now)
+
+
+def _evidence(
+    endpoint_name: str,
+    run: ShadowRun,
+    policy: Policy,
+    blocks: Blocks,
+    looks: tuple[datetime, ...],
+    result: Result | None,
+    metrics: BlockMetrics,
+    ground_truth_s3_uri: str | None,
+) -> Evidence:
+    warm = _warmed_up(policy, blocks)
+    nothing = (0,) * blocks.count
+    columns = {} if result is None else result.columns
+    measures: dict[str, Measure] = {name: measure.of_blocks(warm) for name, measure in metrics.measures.items()}
+    if result is not None:
+        measures |= result.measures
+        measures |= {f"truth_{name}": each for name, each in (result.truth.measures if result.truth else {}).items()}
     return Evidence(
         endpoint_name=endpoint_name,
-        production_variant=production_variant,
-        shadow_variant=shadow_variant,
-        window=window,
-        answers=_table((pair.production is None, pair.shadow is None) for pair in pairing.pairs.values()),
-        labels=_agreement(pairing.pairs.values()),
-        truth=_truth(pairing, truth) if truth else None,
-        metrics=metrics,
-        census=pairing.census,
-        mirror=_mirror(pairing, share, sampling_percentage, capture_percentage),
-        sources=_sources(capture_s3_uri, production, shadow, ground_truth_s3_uri, truth),
+        production_variant=run.production_variant,
+        shadow_variant=run.shadow_variant,
+        since=run.since,
+        blocks=blocks,
+        looks=looks,
+        measures=measures,
+        captures=CaptureEvidence() if result is None else _captures(endpoint_name, run, result),
+        mirror=MirrorEvidence(
+            configured_share=run.sampling_percentage / 100,
+            captured_share=run.capture_percentage / 100,
+            production=columns.get("production", nothing),
+            shadow=columns.get("shadow", nothing),
+            paired=columns.get("paired", nothing),
+            mismatched=columns.get("mismatched", nothing),
+        ),
+        metrics=metrics.evidence,
+        comparison=_description(policy.comparator, None if result is None else result.summary),
+        truth=_truth_evidence(policy, blocks, result, given=ground_truth_s3_uri is not None),
+        cost=ShadowCost(
+            instance_type=run.shadow_instance_type,
+            instance_count=run.shadow_instance_count,
+            hours=float(f"{(looks[-1] - run.since).total_seconds() / 3600:.6g}"),
+        ),
+        sources=_sources(run, ground_truth_s3_uri, result),
     )
 
 
-def _table(holds: Iterable[tuple[bool, bool]]) -> PairedTable:
-    counts = Counter(holds)
-    return PairedTable(
-        both=counts[True, True],
-        production_only=counts[True, False],
-        shadow_only=counts[False, True],
-        neither=counts[False, False],
+def _warmed_up(policy: Policy, blocks: Blocks) -> tuple[bool, ...]:
+    """Blocks that begin after the warm-up; the engine leaves it out of the captures itself."""
+    warm = blocks.start + timedelta(seconds=policy.warm_up_seconds)
+    return tuple(start >= warm for start in blocks.starts())
+
+
+def _captures(endpoint_name: str, run: ShadowRun, result: Result) -> CaptureEvidence:
+    destination = split_uri(run.capture_s3_uri)[1]
+    prefixes = {
+        "production": join_key(destination, endpoint_name, run.production_variant),
+        "shadow": join_key(destination, endpoint_name, run.shadow_variant),
+    }
+    sides = {
+        name: SideCensus(
+            objects=sum(each.key.startswith(prefix) for each in result.objects),
+            lines=result.lines[name],
+            fates=result.fates[name],
+            examples=result.examples[name],
+        )
+        for name, prefix in prefixes.items()
+    }
+    return CaptureEvidence(
+        production=sides["production"],
+        shadow=sides["shadow"],
+        paired_by=result.paired_by,
+        settled_blocks=result.settled_blocks,
+        strict_lines=result.strict_lines,
     )
 
 
-def _agreement(pairs: Iterable[Pair]) -> Agreement:
-    readable = [pair for pair in pairs if pair.production is not None or pair.shadow is not None]
-    kinds = Counter(
-        (_shown(pair.production), _shown(pair.shadow)) for pair in readable if pair.production != pair.shadow
-    )
-    ranked = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))[:_DISAGREEMENTS]
-    return Agreement(
-        pairs=len(readable),
-        agreeing=len(readable) - kinds.total(),
-        disagreements=tuple(Disagreement(production=p, shadow=s, count=count) for (p, s), count in ranked),
-    )
+def _description(spec: Any, summary: Any) -> Description | None:
+    return None if summary is None else Description(kind=spec.kind, name=spec.name, figures=summary.to_json())
 
 
-def _shown(labels: Labels | None) -> str:
-    text = "(unreadable)" if labels is None else " ".join(labels)
-    return text if len(text) <= _LONGEST_LABEL else text[: _LONGEST_LABEL - 1] + "…"
-
-
-def _truth(pairing: Pairing, truth: GroundTruth) -> TruthEvidence:
-    labelled = ((pairing.pairs[event_id], label) for event_id, label in truth.labels.items())
+def _truth_evidence(policy: Policy, blocks: Blocks, result: Result | None, *, given: bool) -> TruthEvidence | None:
+    if not given:
+        return None
+    truth: TruthResult | None = None if result is None else result.truth
+    if truth is None:
+        return TruthEvidence(labelled=(0,) * blocks.count)
     return TruthEvidence(
         lines=truth.lines,
-        fates=truth.fates.counts(),
-        examples=truth.fates.examples(),
-        correct=_table((pair.production == label, pair.shadow == label) for pair, label in labelled),
+        fates=truth.fates,
+        examples=truth.examples,
+        labelled=truth.labelled,
+        description=_description(policy.ground_truth, truth.summary),
     )
 
 
-def _mirror(
-    pairing: Pairing, share: tuple[int, int] | None, sampling_percentage: float, capture_percentage: int
-) -> MirrorEvidence:
-    by_captures = capture_percentage == 100
-    requests, mirrored = (pairing.requests, pairing.mirrored) if by_captures else (share or (None, None))
-    return MirrorEvidence(
-        configured_share=sampling_percentage / 100,
-        captured_share=capture_percentage / 100,
-        share_source="captures" if by_captures else "metrics",
-        requests=requests,
-        mirrored=mirrored,
-        joinable=pairing.joinable,
-        joined=pairing.joined,
-        production_tail=pairing.production_tail,
-        shadow_tail=pairing.shadow_tail,
-    )
-
-
-def _sources(
-    capture_s3_uri: str,
-    production: SideCaptures,
-    shadow: SideCaptures,
-    ground_truth_s3_uri: str | None,
-    truth: GroundTruth | None,
-) -> tuple[Source, ...]:
-    sources = [source("captures", capture_s3_uri, production.etags | shadow.etags)]
-    if ground_truth_s3_uri is not None and truth is not None:
-        sources.append(source("ground_truth", ground_truth_s3_uri, truth.etags))
+def _sources(run: ShadowRun, ground_truth_s3_uri: str | None, result: Result | None) -> tuple[Source, ...]:
+    objects = () if result is None else result.objects
+    sources = [source("captures", run.capture_s3_uri, {each.key: each.etag for each in objects})]
+    if ground_truth_s3_uri is not None:
+        labels = result.truth.objects if result is not None and result.truth is not None else ()
+        sources.append(source("ground_truth", ground_truth_s3_uri, {each.key: each.etag for each in labels}))
     return tuple(sources)

@@ -2,14 +2,18 @@
 
 import base64
 import binascii
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from shadow_provider.comparators.json_text import JsonTextError, loads
 
 _EXAMPLES = 5
 _BOM = b"\xef\xbb\xbf"
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_DEFAULT_MEDIA = {"CSV": "text/csv", "JSON": "application/json"}
 
 
 class BadLineError(ValueError):
@@ -101,3 +105,34 @@ def decoded(data: str, encoding: object) -> bytes:
         return base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError) as error:
         raise BadLineError("bad_base64") from error
+
+
+def inference_time(value: object) -> datetime:
+    """The time of a record.
+
+    Raises:
+        BadLineError: `bad_time`.
+    """
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        raise BadLineError("bad_time")
+    try:
+        return datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise BadLineError("bad_time") from error
+
+
+def payload(data: dict[str, Any], name: str) -> tuple[bytes, str] | None:
+    """Bytes and media type of one direction, or None if it was not captured or is null.
+
+    Raises:
+        BadLineError: `wrong_shape`, `unknown_encoding`, `bad_base64`.
+    """
+    if data.get(name) is None:
+        return None
+    part = member(data, name)
+    text, encoding, media = part.get("data"), part.get("encoding"), part.get("observedContentType")
+    if not isinstance(text, str | None) or not isinstance(media, str | None):
+        raise BadLineError("wrong_shape")
+    if not isinstance(encoding, str) or encoding not in ("CSV", "JSON", "BASE64"):
+        raise BadLineError("unknown_encoding")
+    return None if text is None else (decoded(text, encoding), media or _DEFAULT_MEDIA.get(encoding, ""))

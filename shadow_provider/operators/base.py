@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -104,7 +105,7 @@ class DeploymentOperator(DeploymentArguments, AwsBaseOperator[SageMakerShadowHoo
 
     aws_hook_class = SageMakerShadowHook
     template_fields: Sequence[str] = aws_template_fields("endpoint_name", "deployment_id")
-    operator_extra_links = (SageMakerShadowEndpointLink(),)
+    operator_extra_links: tuple[BaseAwsLink, ...] = (SageMakerShadowEndpointLink(),)
     ui_color = "#e8f0fe"
 
     def __init__(self, *, endpoint_name: str, deployment_id: str = DEFAULT_DEPLOYMENT_ID, **kwargs: Any) -> None:

@@ -11,42 +11,49 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk import Context
 
+from shadow_provider.links.report import SageMakerShadowReportLink
+from shadow_provider.links.sagemaker import SageMakerShadowEndpointLink
 from shadow_provider.operators.base import DeploymentOperator, final_errors, is_templated, seconds
 from shadow_provider.operators.waiting import DEFAULT_DEFERRABLE
 from shadow_provider.plan.arguments import none_of_jinja
 from shadow_provider.plan.endpoint_config import ShadowRun
 from shadow_provider.plan.errors import EndpointChangedError
-from shadow_provider.plan.policy import Policy
+from shadow_provider.policy.policy import Policy
+from shadow_provider.policy.reading import read_policy
 
 if TYPE_CHECKING:
     from shadow_provider.verdict.evidence import Evidence
     from shadow_provider.verdict.record import DecisionRecord
 
-DEFAULT_DEADLINE = timedelta(days=7)
-DEFAULT_LOOK_SECONDS = 300.0
 # Captures are delivered minutes late, each instance its own: the newest minutes hold only some of the pairs.
 DEFAULT_CAPTURE_LAG_SECONDS = 300.0
+# So many times the usual lag, and what has not come is taken for lost.
+_SETTLED_AFTER_LAGS = 6
 
 
 class SageMakerShadowEvaluateOperator(DeploymentOperator):
-    """Looks at the evidence until there is enough of it or the deadline has come, then decides, once.
+    """Looks at the evidence again and again until it is decided, or the deadline has come.
 
-    How long it looks depends on counts only (pairs, metrics), never on how the candidate does, so the intervals of the
-    one decision are valid. The decision record is written to S3 once and never overwritten; a task that runs again
-    after that returns the decision that stands there.
+    Every look is valid, however many there are, so a candidate that fails is rejected as soon as that is sure, and one
+    that is proven is promoted without waiting for the deadline. Between looks the task waits in the triggerer; what a
+    look has read is kept in S3 beside the decision record, so the next one may run anywhere and costs what is new. The
+    record is written once and never overwritten; a task that runs again after that returns the decision that stands
+    there.
 
     Args:
-        policy: what the candidate must prove: a ``Policy``, a mapping, JSON text, or None for the default policy.
-        deadline: how long evidence is waited for, from the making of the shadow config on; timedelta or seconds.
-        look_interval: seconds between two looks.
+        policy: what the candidate must prove: a ``Policy``, the name of a ready-made one, a mapping, YAML or JSON
+            text, or None for the balanced policy.
+        deadline: replaces the policy's, from the making of the shadow config on; timedelta or seconds.
+        look_interval: replaces the policy's seconds between two looks.
         capture_lag: seconds that captures may take to arrive; evidence younger than this is left for the next look.
         ground_truth_s3_uri: prefix of the true labels (Model Monitor's JSONL); None if there are none.
         record_s3_uri: prefix for decision records; by default ``shadow-decisions`` beside the captures.
+        memory_mb: what reading the captures may take before it spills to disk, at least 256.
         deferrable: wait between looks in the triggerer instead of on a worker slot.
         kwargs: see ``DeploymentOperator``.
 
     Returns:
-        ``{"verdict", "reason", "pairs", "gates", "record_uri", "looked_at"}``.
+        ``{"verdict", "reason", "pairs", "looks", "gates", "record_uri", "report_uri", "looked_at"}``.
     """
 
     template_fields = tuple(
@@ -63,42 +70,45 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
         )
     )
     template_fields_renderers = {"policy": "json"}  # noqa: RUF012 - Airflow reads it from the class
+    operator_extra_links = (SageMakerShadowEndpointLink(), SageMakerShadowReportLink())
 
     def __init__(
         self,
         *,
         policy: Policy | Mapping[str, Any] | str | None = None,
-        deadline: timedelta | float = DEFAULT_DEADLINE,
-        look_interval: float = DEFAULT_LOOK_SECONDS,
+        deadline: timedelta | float | None = None,
+        look_interval: float | None = None,
         capture_lag: timedelta | float = DEFAULT_CAPTURE_LAG_SECONDS,
         ground_truth_s3_uri: str | None = None,
         record_s3_uri: str | None = None,
+        memory_mb: int = 512,
         deferrable: bool = DEFAULT_DEFERRABLE,
         **kwargs: Any,
     ) -> None:
         super().__init__(**({"multiple_outputs": True} | kwargs))
         # Kept as plain JSON: a template field must be something that Airflow can render, store and show.
         self.policy = policy.model_dump(mode="json") if isinstance(policy, Policy) else policy
-        self.deadline = deadline if is_templated(deadline) else seconds("deadline", deadline)
-        self.look_interval = look_interval if is_templated(look_interval) else seconds("look_interval", look_interval)
+        self.deadline = deadline.total_seconds() if isinstance(deadline, timedelta) else deadline
+        self.look_interval = look_interval
         self.capture_lag = capture_lag if is_templated(capture_lag) else seconds("capture_lag", capture_lag)
         self.ground_truth_s3_uri = ground_truth_s3_uri
         self.record_s3_uri = record_s3_uri
+        self.memory_mb = memory_mb
         self.deferrable = deferrable
-        if not is_templated(policy):
-            Policy.from_any(policy)
+        if not any(is_templated(each) for each in (policy, deadline, look_interval)):
+            self._effective_policy()
 
     def run_step(self, context: Context) -> dict[str, Any]:
         """Look until decided."""
         run = self.hook.shadow_run(self.deployment)
-        policy = Policy.from_any(none_of_jinja(self.policy))
-        deadline = run.since + timedelta(seconds=seconds("deadline", self.deadline))
+        policy = self._effective_policy()
+        deadline = run.since + timedelta(hours=policy.deadline_hours)
         uri = self._record_uri(run)
         while True:
             record = self._decided(uri) or self._look(run, policy, deadline, uri)
             if record is not None:
-                return self._result(record, uri)
-            pause = min(seconds("look_interval", self.look_interval), (deadline - datetime.now(tz=UTC)).total_seconds())
+                return self._result(context, record, uri)
+            pause = min(policy.look_interval_seconds, (deadline - datetime.now(tz=UTC)).total_seconds())
             if self.deferrable:
                 moment = datetime.now(tz=UTC) + timedelta(seconds=max(pause, 0))
                 self.defer(trigger=DateTimeTrigger(moment=moment), method_name="execute_complete")
@@ -108,6 +118,9 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
         """Look again after the trigger fired."""
         with final_errors():
             return self.run_step(context)
+
+    def _effective_policy(self) -> Policy:
+        return effective_policy(self.policy, deadline=self.deadline, look_interval=self.look_interval)
 
     def _decided(self, uri: str) -> DecisionRecord | None:
         from shadow_provider.verdict.record import DecisionRecord
@@ -119,29 +132,31 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
         return DecisionRecord.model_validate_json(document)
 
     def _look(self, run: ShadowRun, policy: Policy, deadline: datetime, uri: str) -> DecisionRecord | None:
-        from shadow_provider.verdict.judge import missing_cover
+        from shadow_provider.verdict.judge import judge
         from shadow_provider.verdict.record import ConfigNames, DecisionRecord, decide
+        from shadow_provider.verdict.render import progress
 
         self._check_endpoint(run)
         now = datetime.now(tz=UTC)
-        evidence = self._collect(run, policy, now)
-        missing = missing_cover(policy, evidence)
-        if missing and now < deadline:
-            self.log.info("CONTINUE until %s: still missing %s", deadline.isoformat(timespec="seconds"),
-                          "; ".join(missing))  # fmt: skip
+        final = now >= deadline
+        evidence = self._collect(run, policy, now, uri, final=final)
+        judgement = judge(policy, evidence, final=final)
+        self.log.info("Look %d, evidence until %s. %s", len(evidence.looks),
+                      evidence.looks[-1].isoformat(timespec="seconds"), progress(judgement))  # fmt: skip
+        if not judgement.verdict.final:
             return None
-        configs = ConfigNames(
-            baseline=self.hook.way_back(self.deployment) or "",
-            shadow=run.config_name,
-            promoted=self.deployment.names.promoted_config,
-        )
         record = decide(
             deployment_id=self.deployment_id,
             incumbent_model=run.incumbent_model,
             candidate_model=run.candidate_model,
-            configs=configs,
+            configs=ConfigNames(
+                baseline=self.hook.way_back(self.deployment),
+                shadow=run.config_name,
+                promoted=self.deployment.names.promoted_config,
+            ),
             policy=policy,
             evidence=evidence,
+            final=final,
         )
         written = self.hook.write_document_once(uri, record.canonical_bytes(), content_type="application/json")
         return DecisionRecord.model_validate_json(written)
@@ -154,24 +169,25 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
                 f"{state.summary() if state else 'gone'}. What was gathered cannot be judged as this deployment's."
             )
 
-    def _collect(self, run: ShadowRun, policy: Policy, now: datetime) -> Evidence:
-        from shadow_provider.evidence.collect import collect_evidence
-        from shadow_provider.verdict.evidence import EvidenceWindow
+    def _collect(self, run: ShadowRun, policy: Policy, now: datetime, uri: str, *, final: bool) -> Evidence:
+        from shadow_provider.evidence.collect import Kept, collect
+        from shadow_provider.evidence.engine.store import S3Store
+        from shadow_provider.evidence.objects import split_uri
 
         lag = timedelta(seconds=seconds("capture_lag", self.capture_lag))
-        end = max(now - lag, run.since + timedelta(seconds=1))
-        return collect_evidence(
+        bucket, key = split_uri(uri)
+        return collect(
             s3=self.hook.s3,
             cloudwatch=self.hook.cloudwatch,
             endpoint_name=self.endpoint_name,
-            production_variant=run.production_variant,
-            shadow_variant=run.shadow_variant,
-            capture_s3_uri=run.capture_s3_uri,
-            window=EvidenceWindow(start=run.since, end=end),
+            run=run,
             policy=policy,
+            until=now - lag,
+            final=final,
             ground_truth_s3_uri=none_of_jinja(self.ground_truth_s3_uri),
-            sampling_percentage=run.sampling_percentage,
-            capture_percentage=run.capture_percentage,
+            kept=Kept(S3Store(self.hook.s3, bucket), f"{key.removesuffix('.json')}-looks"),
+            settled_after=_SETTLED_AFTER_LAGS * lag,
+            memory_mb=self.memory_mb,
         )
 
     def _record_uri(self, run: ShadowRun) -> str:
@@ -180,11 +196,45 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
         made = run.since.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
         return f"{prefix.rstrip('/')}/{self.endpoint_name}/{run.config_name}-{made}.json"
 
-    def _result(self, record: DecisionRecord, uri: str) -> dict[str, Any]:
+    def _report(self, record: DecisionRecord, uri: str) -> str:
+        """Write the reports beside the record; each is a function of it, so whoever writes first writes the same."""
+        from shadow_provider.report import html_report, markdown_report
+
+        base = uri.removesuffix(".json")
+        self.hook.write_document_once(f"{base}.html", html_report(record), content_type="text/html; charset=utf-8")
+        self.hook.write_document_once(
+            f"{base}.md", markdown_report(record).encode(), content_type="text/markdown; charset=utf-8"
+        )
+        return f"{base}.html"
+
+    def _result(self, context: Context, record: DecisionRecord, uri: str) -> dict[str, Any]:
         from shadow_provider.verdict.record import summary
         from shadow_provider.verdict.render import as_text
 
-        self.log.info("Decision record: %s\n%s", uri, as_text(record.judgement))
-        result = {**summary(record), "record_uri": uri, "looked_at": record.created_at.isoformat()}
+        report_uri = self._report(record, uri)
+        SageMakerShadowReportLink.remember(context, self, report_uri)
+        self.log.info("Decision record: %s, report: %s\n%s", uri, report_uri,
+                      as_text(record.judgement, record.notes))  # fmt: skip
+        more = {"record_uri": uri, "report_uri": report_uri, "looked_at": record.created_at.isoformat()}
         # Through JSON, so that nothing but JSON types can reach the XCom.
-        return dict(json.loads(json.dumps(result)))
+        return dict(json.loads(json.dumps({**summary(record), **more})))
+
+
+def effective_policy(policy: Any, *, deadline: Any = None, look_interval: Any = None) -> Policy:
+    """The policy with a deadline and an interval of looks that an operator's arguments may put in its place.
+
+    Args:
+        policy: as a person gave it, rendered.
+        deadline: timedelta or seconds; None keeps the policy's.
+        look_interval: seconds; None keeps the policy's.
+
+    Raises:
+        PlanError: one of them breaks a rule.
+    """
+    read = read_policy(none_of_jinja(policy))
+    replaced: dict[str, Any] = {}
+    if none_of_jinja(deadline) is not None:
+        replaced["deadline_hours"] = seconds("deadline", deadline) / 3600
+    if none_of_jinja(look_interval) is not None:
+        replaced["look_interval_seconds"] = seconds("look_interval", look_interval)
+    return read_policy(read.model_dump(mode="json") | replaced) if replaced else read

@@ -62,6 +62,8 @@ class ShadowRun:
         sampling_percentage: share of requests copied, by the weights.
         capture_s3_uri: where requests and answers are captured.
         capture_percentage: share of requests captured.
+        shadow_instance_type: of the shadow's instances; None where it has none of its own.
+        shadow_instance_count: how many it began with.
     """
 
     config_name: str
@@ -73,6 +75,8 @@ class ShadowRun:
     sampling_percentage: float
     capture_s3_uri: str
     capture_percentage: int
+    shadow_instance_type: str | None = None
+    shadow_instance_count: int = 0
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> ShadowRun:
@@ -90,6 +94,8 @@ class ShadowRun:
             sampling_percentage=round(min(1.0, share) * 100, 6),
             capture_s3_uri=capture["DestinationS3Uri"],
             capture_percentage=capture["InitialSamplingPercentage"],
+            shadow_instance_type=shadow.get("InstanceType"),
+            shadow_instance_count=shadow.get("InitialInstanceCount", 0),
         )
 
 

@@ -23,14 +23,16 @@ from shadow_provider.operators.base import (
     is_templated,
     seconds,
 )
-from shadow_provider.operators.evaluate import DEFAULT_DEADLINE
+from shadow_provider.operators.evaluate import effective_policy
 from shadow_provider.operators.waiting import DEFAULT_DEFERRABLE
 from shadow_provider.plan.arguments import none_of_jinja
 from shadow_provider.plan.errors import PlanError
-from shadow_provider.plan.policy import Policy
+from shadow_provider.policy.policy import Policy
 from shadow_provider.triggers.evidence import SageMakerShadowEvidenceTrigger
 
 DEFAULT_POLL_SECONDS = 60.0
+FIRST_LOOK_PAIRS = 500
+"""Requests from which on looking may be worth it: a candidate that breaks is rejected long before the minimum cover."""
 # A sensor's own time-out must never come before the deadline of the evidence, which ends the wait in order.
 _TIMEOUT_AFTER_DEADLINE = timedelta(hours=1)
 
@@ -51,7 +53,8 @@ class SageMakerShadowEvidenceSensor(DeploymentArguments, AwsBaseSensor[SageMaker
 
     Args:
         endpoint_name: the endpoint.
-        policy: the evaluation's policy; its ``minimum_pairs`` says how many requests are enough.
+        policy: the evaluation's policy; its ``minimum_pairs`` requests are enough, or 500 if that is less: looking is
+            worth it long before the minimum cover, since a candidate that fails may be rejected at any look.
         minimum_duration: how long the shadow must run at least, so that the traffic is representative; timedelta or
             seconds, 0 for no minimum.
         deadline: how long to wait at most, from the making of the shadow config on; timedelta or seconds.
@@ -78,7 +81,7 @@ class SageMakerShadowEvidenceSensor(DeploymentArguments, AwsBaseSensor[SageMaker
         endpoint_name: str,
         policy: Policy | Mapping[str, Any] | str | None = None,
         minimum_duration: timedelta | float = 0,
-        deadline: timedelta | float = DEFAULT_DEADLINE,
+        deadline: timedelta | float | None = None,
         deployment_id: str = DEFAULT_DEPLOYMENT_ID,
         deferrable: bool = DEFAULT_DEFERRABLE,
         poll_interval: float = DEFAULT_POLL_SECONDS,
@@ -90,11 +93,11 @@ class SageMakerShadowEvidenceSensor(DeploymentArguments, AwsBaseSensor[SageMaker
         self.minimum_duration = (
             minimum_duration.total_seconds() if isinstance(minimum_duration, timedelta) else minimum_duration
         )
-        self.deadline = deadline if is_templated(deadline) else seconds("deadline", deadline)
+        self.deadline = deadline.total_seconds() if isinstance(deadline, timedelta) else deadline
         self.deferrable = deferrable
         self.poll_interval = poll_interval if is_templated(poll_interval) else seconds("poll_interval", poll_interval)
-        if not is_templated(policy):
-            Policy.from_any(policy)
+        if not is_templated(policy) and not is_templated(deadline):
+            effective_policy(self.policy, deadline=self.deadline)
         if not is_templated(minimum_duration):
             self._minimum_seconds()
 
@@ -141,14 +144,14 @@ class SageMakerShadowEvidenceSensor(DeploymentArguments, AwsBaseSensor[SageMaker
 
     def _wait(self) -> _Wait:
         run = self.hook.shadow_run(self.deployment)
-        policy = Policy.from_any(none_of_jinja(self.policy))
-        deadline = run.since + timedelta(seconds=seconds("deadline", self.deadline))
+        policy = effective_policy(self.policy, deadline=self.deadline)
+        deadline = run.since + timedelta(hours=policy.deadline_hours)
         return _Wait(
             shadow_variant=run.shadow_variant,
             since=run.since,
             not_before=min(run.since + timedelta(seconds=self._minimum_seconds()), deadline),
             deadline=deadline,
-            minimum_requests=math.ceil(policy.minimum_pairs * 100 / run.capture_percentage),
+            minimum_requests=math.ceil(min(policy.minimum_pairs, FIRST_LOOK_PAIRS) * 100 / run.capture_percentage),
         )
 
     def _look(self, wait: _Wait) -> dict[str, Any] | None:

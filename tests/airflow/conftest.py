@@ -41,10 +41,12 @@ def model_fn(model_dir): raise RuntimeError("no weights")
 
 POLICY = {
     "minimum_pairs": 300,
+    "block_seconds": 1,
+    "look_interval_seconds": 1,
     "gates": [
         {"metric": "invocation_error_rate", "margin": 0.05},
         {"metric": "paired_error_rate", "margin": 0.05},
-        {"metric": "label_agreement", "minimum": 0.9},
+        {"metric": "agreement", "minimum": 0.9},
     ],
 }
 
@@ -154,7 +156,8 @@ class World:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    settings = LocalSettings(seed=11, capture_flush_seconds=0.5, startup_timeout=15, drain_timeout=5, shadow_nice=0)
+    settings = LocalSettings(seed=11, capture_flush_seconds=0.5, startup_timeout=15, drain_timeout=5, shadow_nice=0,
+                             metric_resolution=1)  # fmt: skip
     numbers = itertools.count(1)
     with LocalAWS(settings) as aws:
         aws.boto3_client("s3").create_bucket(Bucket=BUCKET)

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from shadow_provider.evidence.captures import inference_time, payload
 from shadow_provider.evidence.engine.parts import Part
-from shadow_provider.evidence.lines import BadLineError, FateCounter, member, parse_object
+from shadow_provider.evidence.lines import BadLineError, FateCounter, inference_time, member, parse_object, payload
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

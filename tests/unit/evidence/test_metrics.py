@@ -3,12 +3,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from shadow_provider.plan.policy import Policy
+from shadow_provider.verdict.latency import wanted_percentiles
 
 from shadow_provider.evidence.metrics import MetricReader, Series, Span, mirrored_share, read_metrics, whole_span
 from shadow_provider.evidence.window import hours, period_grain
-from shadow_provider.plan.policy import Policy
 from shadow_provider.verdict.evidence import EvidenceWindow, MetricsEvidence
-from shadow_provider.verdict.latency import wanted_percentiles
 from tests.unit.evidence.fakes import ENDPOINT, PRODUCTION, SHADOW, START, FakeCloudWatch
 
 NOW = START + timedelta(hours=1)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from shadow_provider.plan.policy import (
     Accuracy,
     Gate,
@@ -21,6 +20,7 @@ from shadow_provider.plan.policy import (
     Policy,
 )
 from shadow_provider.verdict.gates import GateState
+
 from shadow_provider.verdict.looks import GateLook, look_at, measure_of
 from shadow_provider.verdict.measures import Measure, PairedMeasure, RateMeasure, RatioMeasure
 

@@ -8,38 +8,26 @@ from random import Random
 
 import pytest
 
-from shadow_provider.evidence.captures import SideCaptures, read_captures
 from shadow_provider.evidence.engine.parts import LONGEST_LINE, WINDOW_BYTES, Part, inspected, parts
 from shadow_provider.evidence.engine.store import S3Store
-from shadow_provider.evidence.pairing import pair_up
-from shadow_provider.plan.policy import LabelSelector
 from tests.unit.evidence.engine.answers import WINDOW, look
 from tests.unit.evidence.fakes import BUCKET, ENDPOINT, PRODUCTION, SHADOW, START, FakeS3, capture, capture_key, line
-from tests.unit.evidence.test_captures import BAD_LINES, GOOD, GOOD_LINES, changed
+from tests.unit.evidence.lines_of_captures import BAD_LINES, GOOD, GOOD_LINES, changed
+from tests.unit.evidence.slow_reader import Side, pair_up, read_side
 
 
-def strict(s3: FakeS3, variant: str) -> SideCaptures:
-    return read_captures(
-        s3,
-        capture_s3_uri=f"s3://{BUCKET}/capture",
-        endpoint_name=ENDPOINT,
-        variant=variant,
-        window=WINDOW,
-        selector=LabelSelector(),
-    )
+def strict(s3: FakeS3, variant: str) -> Side:
+    return read_side(s3, f"capture/{ENDPOINT}/{variant}/", WINDOW.start, WINDOW.end)
 
 
 def strict_fates(s3: FakeS3) -> dict[str, dict[str, int]]:
     production, shadow = strict(s3, PRODUCTION), strict(s3, SHADOW)
     pair_up(production, shadow)
-    return {
-        "production": comparable(production.fates.counts()),
-        "shadow": comparable(shadow.fates.counts()),
-    }
+    return {"production": dict(+production.fates), "shadow": dict(+shadow.fates)}
 
 
 def comparable(fates: dict[str, int]) -> dict[str, int]:
-    """The engine tells what lies outside of the overlap by blocks, the strict reader by seconds."""
+    """Where a record without a partner stands is the engine's matter alone."""
     alone = fates.pop("outside_overlap", 0) + fates.pop("unpaired", 0)
     return fates | ({"alone": alone} if alone else {})
 

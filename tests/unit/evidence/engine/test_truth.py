@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,10 +14,10 @@ from shadow_provider.evidence.engine.model import Result, Settings
 from shadow_provider.evidence.engine.state import State
 from shadow_provider.evidence.engine.store import FolderStore, S3Store
 from shadow_provider.evidence.engine.truth import Truth, TruthResult
-from shadow_provider.evidence.ground_truth import read_ground_truth
 from shadow_provider.verdict.measures import PairedMeasure
 from tests.unit.evidence.engine.answers import Numbers, Words, captures
 from tests.unit.evidence.fakes import BUCKET, PRODUCTION, SHADOW, START, FakeS3, capture, capture_key, line, truth
+from tests.unit.evidence.slow_reader import truth_fates
 
 SETTINGS = Settings(memory_mb=256, threads=1, block_seconds=600)
 END = START + timedelta(hours=2)
@@ -141,8 +140,5 @@ LINES: dict[str, bytes] = {
 def test_a_line_of_labels_has_the_fate_that_the_strict_reader_gives_it(name: str) -> None:
     s3 = served()
     put_labels(s3, 3, line(truth("id-3", "1")), LINES[name], line(truth("id-4", "1")))
-    strict: dict[str, Any] = read_ground_truth(
-        s3, ground_truth_s3_uri=f"s3://{BUCKET}/truth", start=START, now=NOW, wanted={f"id-{n}" for n in range(12)}
-    ).fates.counts()
     _, found = look(s3)
-    assert found.fates == strict
+    assert found.fates == truth_fates(s3, "truth/", {f"id-{n}" for n in range(12)})
