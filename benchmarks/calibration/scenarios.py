@@ -16,6 +16,7 @@ import numpy.typing as npt
 Series = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
+HOUR = 60
 DAY = 1440
 LOAD = 100.0
 
@@ -38,30 +39,43 @@ class LatencyHistory:
 
 
 @dataclass(frozen=True)
-class PairScenario:
-    """Pairs with a margin for the difference of their rates.
+class RateHistory:
+    """Errors and requests per minute of both variants, which errors belong together being unknown."""
+
+    events: Counts
+    trials: Counts
+    reference_events: Counts
+    reference_trials: Counts
+
+
+@dataclass(frozen=True)
+class ScoreHistory:
+    """Differences of two scores, candidate's harm less production's, each within -1 and 1, as sums per minute."""
+
+    counts: Counts
+    totals: Series
+    squares: Series
+
+
+History = PairHistory | LatencyHistory | RateHistory | ScoreHistory
+Draw = Callable[[np.random.Generator, float, int], History]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A kind of traffic.
 
     Attributes:
         name: Of the row.
-        margin: Fraction.
+        margin: Accepted harm: a difference of rates or scores, or the logarithm of a ratio of latencies.
         cover: Minutes before the first look.
-        draw: Gives the history for a true difference.
+        draw: Gives the history for a true harm.
     """
 
     name: str
     margin: float
     cover: int
-    draw: Callable[[np.random.Generator, float, int], PairHistory]
-
-
-@dataclass(frozen=True)
-class LatencyScenario:
-    """Latencies with a margin for the logarithm of their ratio; members as PairScenario."""
-
-    name: str
-    margin: float
-    cover: int
-    draw: Callable[[np.random.Generator, float, int], LatencyHistory]
+    draw: Draw
 
 
 def autoregression(rng: np.random.Generator, count: int, rho: float) -> Series:
@@ -146,22 +160,76 @@ def _shared_load(rng: np.random.Generator, count: int) -> Series:
     return 0.5 * _daily(count) + 0.5 * autoregression(rng, count, 0.98)
 
 
-HOUR = 60
+def _rates(base: float, modulate: Callable[[np.random.Generator, int], Series]) -> Draw:
+    """Both variants' errors swing together with `modulate`; production's rate is `base`."""
+
+    def draw(rng: np.random.Generator, harm: float, minutes: int) -> RateHistory:
+        trials, reference_trials = rng.poisson(LOAD, minutes), rng.poisson(LOAD, minutes)
+        swing = modulate(rng, minutes)
+        events = rng.binomial(trials, np.minimum(1.0, (base + harm) * swing))
+        return RateHistory(
+            events, trials, rng.binomial(reference_trials, np.minimum(1.0, base * swing)), reference_trials
+        )
+
+    return draw
+
+
+def _scores(rho: float | None) -> Draw:
+    """A difference of 0.4 for or against the candidate; for whom swings from minute to minute."""
+
+    def draw(rng: np.random.Generator, harm: float, minutes: int) -> ScoreHistory:
+        counts = rng.poisson(LOAD, minutes)
+        swing = np.zeros(minutes) if rho is None else np.clip(0.05 * autoregression(rng, minutes, rho), -0.3, 0.3)
+        harmed = rng.binomial(counts, 0.5 + (harm + swing) / 0.8)
+        totals, squares = 0.4 * (2.0 * harmed - counts), 0.16 * counts
+        return ScoreHistory(counts, totals.astype(np.float64), squares.astype(np.float64))
+
+    return draw
+
+
+def _sessions(rng: np.random.Generator, harm: float, minutes: int) -> ScoreHistory:
+    """Sessions of about ten pairs within five minutes, which resemble each other: half of the variance is theirs."""
+    begins = np.repeat(np.arange(minutes), rng.poisson(LOAD / 10, minutes))
+    sizes = 1 + rng.poisson(9, len(begins))
+    shared = np.repeat(rng.choice([-0.2, 0.2], len(begins)), sizes)
+    scores = harm + shared + rng.choice([-0.2, 0.2], len(shared))
+    # Who begins in the last minutes goes on after the end; that is not seen.
+    when = np.repeat(begins, sizes) + rng.integers(0, 5, len(shared))
+    seen = when < minutes
+    when, scores = when[seen], scores[seen]
+    totals, squares = (np.bincount(when, weights=part, minlength=minutes) for part in (scores, scores * scores))
+    return ScoreHistory(np.bincount(when, minlength=minutes), totals.astype(np.float64), squares.astype(np.float64))
+
+
 PAIRS = (
-    PairScenario("iid", 0.01, HOUR, _pairs(0.02, _steady)),
-    PairScenario("AR(1) 0.6", 0.01, HOUR, _pairs(0.02, _swinging(0.6))),
-    PairScenario("AR(1) 0.9", 0.01, 8 * HOUR, _pairs(0.02, _swinging(0.9))),
-    PairScenario("daily cycle of the load", 0.01, HOUR, _pairs(0.02, _steady, _daily)),
-    PairScenario("bursts of errors", 0.005, DAY, _pairs(0.001, _bursts)),
-    PairScenario("errors at 1e-2", 0.005, HOUR, _pairs(0.01, _steady)),
-    PairScenario("errors at 1e-3", 0.001, HOUR, _pairs(0.001, _steady)),
-    PairScenario("errors at 1e-4", 0.0005, HOUR, _pairs(0.0001, _steady)),
+    Scenario("iid", 0.01, HOUR, _pairs(0.02, _steady)),
+    Scenario("AR(1) 0.6", 0.01, HOUR, _pairs(0.02, _swinging(0.6))),
+    Scenario("AR(1) 0.9", 0.01, 8 * HOUR, _pairs(0.02, _swinging(0.9))),
+    Scenario("daily cycle of the load", 0.01, HOUR, _pairs(0.02, _steady, _daily)),
+    Scenario("bursts of errors", 0.005, DAY, _pairs(0.001, _bursts)),
+    Scenario("errors at 1e-2", 0.005, HOUR, _pairs(0.01, _steady)),
+    Scenario("errors at 1e-3", 0.001, HOUR, _pairs(0.001, _steady)),
+    Scenario("errors at 1e-4", 0.0005, HOUR, _pairs(0.0001, _steady)),
 )
 LATENCIES = (
-    LatencyScenario("iid", math.log(1.1), HOUR, _latencies(_noise(0.3), _no_load)),
-    LatencyScenario("AR(1) 0.6", math.log(1.1), HOUR, _latencies(_noise(0.3, 0.6), _no_load)),
-    LatencyScenario("AR(1) 0.9", math.log(1.1), 8 * HOUR, _latencies(_noise(0.3, 0.9), _no_load)),
-    LatencyScenario("daily cycle of the noise", math.log(1.1), HOUR, _latencies(_cycle, _no_load)),
-    LatencyScenario("heavy tails (t, 3 df)", math.log(1.1), HOUR, _latencies(_heavy, _no_load)),
-    LatencyScenario("shared load", math.log(1.1), HOUR, _latencies(_noise(0.1, 0.3), _shared_load)),
+    Scenario("iid", math.log(1.1), HOUR, _latencies(_noise(0.3), _no_load)),
+    Scenario("AR(1) 0.6", math.log(1.1), HOUR, _latencies(_noise(0.3, 0.6), _no_load)),
+    Scenario("AR(1) 0.9", math.log(1.1), 8 * HOUR, _latencies(_noise(0.3, 0.9), _no_load)),
+    Scenario("daily cycle of the noise", math.log(1.1), HOUR, _latencies(_cycle, _no_load)),
+    Scenario("heavy tails (t, 3 df)", math.log(1.1), HOUR, _latencies(_heavy, _no_load)),
+    Scenario("shared load", math.log(1.1), HOUR, _latencies(_noise(0.1, 0.3), _shared_load)),
 )
+RATES = (
+    Scenario("iid", 0.005, HOUR, _rates(0.01, _steady)),
+    Scenario("AR(1) 0.6, shared", 0.01, HOUR, _rates(0.02, _swinging(0.6))),
+    Scenario("bursts, shared", 0.005, DAY, _rates(0.002, _bursts)),
+    Scenario("errors at 1e-3", 0.002, HOUR, _rates(0.001, _steady)),
+)
+SCORES = (
+    Scenario("iid", 0.01, HOUR, _scores(None)),
+    Scenario("AR(1) 0.6", 0.02, HOUR, _scores(0.6)),
+    Scenario("AR(1) 0.9", 0.02, 8 * HOUR, _scores(0.9)),
+    Scenario("sessions of ten pairs", 0.02, HOUR, _sessions),
+)
+SCENARIOS: dict[str, tuple[Scenario, ...]] = {"pairs": PAIRS, "rates": RATES, "scores": SCORES, "latency": LATENCIES}
+"""By kind of figure: each kind has its own methods."""

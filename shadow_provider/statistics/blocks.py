@@ -11,6 +11,7 @@ is first taken from Student's t to the normal distribution, and below 12 effecti
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ _LARGEST_SCORE = 37.0  # beyond it the normal distribution function is one in do
 
 @dataclass(frozen=True)
 class BlockMean:
-    """A mean over blocks, ready to be asked.
+    """A mean over blocks, ready to be asked; what all its answers need is found once, so the arrays must not change.
 
     Attributes:
         weights: Of each block, oldest first; not negative.
@@ -44,7 +45,7 @@ class BlockMean:
         """The mean of a series in which every block counts the same, such as log-ratios of latencies."""
         return cls(np.ones(len(values)), values, precision)
 
-    @property
+    @cached_property
     def estimate(self) -> float | None:
         """The mean; None without any weight."""
         total = float(self.weights.sum())
@@ -61,7 +62,7 @@ class BlockMean:
         spread = self.spread
         return 0.0 if spread is None else spread.effective
 
-    @property
+    @cached_property
     def spread(self) -> LongRunVariance | None:
         """Long-run variance of the residuals about the estimate, in units of a block's sum; None for too few blocks."""
         estimate = self.estimate

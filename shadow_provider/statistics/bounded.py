@@ -6,6 +6,10 @@ score's variance about c instead of its whole range. Fan, Grama and Liu (2015), 
 inequality (5.4); Howard, Ramdas, McAuliffe and Sekhon (2021), Annals of Statistics 49, theorem 4. It is averaged over
 fixed l and c. So it is exact for scores of any distribution and needs only sums, in whatever order or grouping they
 came.
+
+The price falls when a score comes nearer to c from below, which is more harm. So that this never outweighs the harm,
+the bets on c end at 1 / (1 + c): then -l + 2 p(l) c <= 0, since p(l) <= l² / (2 (1 - l)), and the evidence that the
+mean is below a margin falls with every single score that rises.
 """
 
 import math
@@ -15,10 +19,12 @@ import numpy as np
 
 from shadow_provider.statistics.proportion import Interval, check_alpha
 
-_BETS = np.geomspace(1e-4, 0.95, 33)
 _STEPS = np.array([0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5])
 # A difference of two scores that mostly agree is near the middle of its range: there the centres are dense.
 _CENTRES = np.concatenate([[0.5], 0.5 - _STEPS, 0.5 + _STEPS])
+_BETS = np.geomspace(1e-4, np.minimum(0.95, 1 / (1 + _CENTRES)), 33)
+"""By boldness and centre."""
+_PRICES = -np.log1p(-_BETS) - _BETS
 _FUNDS = np.concatenate([[0.3], np.full(len(_STEPS) * 2, 0.7 / (len(_STEPS) * 2))])
 
 
@@ -89,7 +95,6 @@ class BoundedScores:
 
 def _evidence(count: float, total: float, squares: float, bound: float) -> float:
     about = squares - 2 * _CENTRES * total + count * _CENTRES**2
-    price = -np.log1p(-_BETS) - _BETS
-    wealth = _BETS[:, None] * (count * bound - total) - price[:, None] * about[None, :]
+    wealth = _BETS * (count * bound - total) - _PRICES * about
     largest = float(wealth.max())
     return largest + math.log(float((np.exp(wealth - largest) @ _FUNDS).mean()))

@@ -141,8 +141,8 @@ def paired_difference(first_only: int, second_only: int, pairs: int, alpha: floa
 def mcnemar_mid_p(first_only: int, second_only: int) -> float:
     """Two-sided mid-p value of McNemar's test that the two sides' rates are equal; it describes, it never gates.
 
-    2 P(X <= min(b, c)) - P(X = min(b, c)) with X binomial (b + c, 1/2). Fagerland, Lydersen and Laake (2013), BMC
-    Medical Research Methodology 13:91. One where no pair is discordant.
+    2 P(X <= min(b, c)) - P(X = min(b, c)) with X binomial (b + c, 1/2); where b = c, 1 - P(X = b) / 2. Fagerland,
+    Lydersen and Laake (2013), BMC Medical Research Methodology 13:91. One where no pair is discordant.
 
     Raises:
         ValueError: a negative count.
@@ -154,8 +154,10 @@ def mcnemar_mid_p(first_only: int, second_only: int) -> float:
     discordant, least = first_only + second_only, min(first_only, second_only)
     if discordant == 0:
         return 1.0
-    tail = float(binom.cdf(least, discordant, 0.5))
-    return min(1.0, 2 * tail - float(binom.pmf(least, discordant, 0.5)))
+    observed = float(binom.pmf(least, discordant, 0.5))
+    if first_only == second_only:
+        return 1 - observed / 2
+    return 2 * float(binom.cdf(least, discordant, 0.5)) - observed
 
 
 __all__ = [

@@ -4,6 +4,7 @@ The claim from the counts is that of betting on them, divided by their dispersio
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -33,12 +34,12 @@ class PairedBlocks(TwoClaims):
     pairs: Counts
     precision: float = DEFAULT_PRECISION
 
-    @property
+    @cached_property
     def over_time(self) -> BlockMean:
         """The difference as a mean over blocks."""
         return BlockMean(self.pairs.astype(np.float64), (self.worse - self.better).astype(np.float64), self.precision)
 
-    @property
+    @cached_property
     def clusters(self) -> tuple[float, float, float]:
         """Worse, better and pairs over all blocks, in clusters: independent ones count as one each."""
         worse, better, pairs = float(self.worse.sum()), float(self.better.sum()), float(self.pairs.sum())

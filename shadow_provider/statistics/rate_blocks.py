@@ -6,6 +6,7 @@ itself, so which errors belong to the same request is not known, and the two cou
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +39,7 @@ class RateBlocks(TwoClaims):
     reference_trials: Counts
     precision: float = DEFAULT_PRECISION
 
-    @property
+    @cached_property
     def over_time(self) -> BlockMean:
         """The difference as a mean over blocks: each block's residuals about the two overall rates, added to it.
 
@@ -53,7 +54,7 @@ class RateBlocks(TwoClaims):
         references = _residuals(self.reference_events, self.reference_trials) / reference_trials
         return BlockMean.of_series(difference + (own - references) * len(self.trials), self.precision)
 
-    @property
+    @cached_property
     def clusters(self) -> tuple[float, float, float, float]:
         """Events and trials of the candidate, then of production, in clusters: independent ones count as one each."""
         return *_clusters(self.events, self.trials), *_clusters(self.reference_events, self.reference_trials)

@@ -1,6 +1,7 @@
 """The mean of bounded scores, block by block, at every look; as for counts, two claims must agree."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -32,12 +33,12 @@ class ScoreBlocks(TwoClaims):
     most: float
     precision: float = DEFAULT_PRECISION
 
-    @property
+    @cached_property
     def over_time(self) -> BlockMean:
         """The mean as one over blocks."""
         return BlockMean(self.counts.astype(np.float64), self.totals, self.precision)
 
-    @property
+    @cached_property
     def clusters(self) -> BoundedScores:
         """All scores, in clusters: independent ones count as one each."""
         count, total, squares = float(self.counts.sum()), float(self.totals.sum()), float(self.squares.sum())

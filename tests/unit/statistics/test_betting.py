@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from itertools import product
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import rel_entr
 from scipy.stats import multinomial
 
+from shadow_provider.statistics import betting
 from shadow_provider.statistics.betting import (
     pairs_bounds,
     pairs_evidence_above,
@@ -46,6 +49,29 @@ def test_the_wealth_does_not_grow_on_average_while_the_margin_is_not_kept(
     assert expected <= 1 + 1e-12
     if beyond == 0:
         assert expected == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize(("errors", "trials"), [(0, 50), (0, 3000), (3, 400), (40, 1000), (200, 40_000)])
+@pytest.mark.parametrize("margin", [0.01, 0.05, 0.2])
+def test_the_crowd_wins_nearly_as_much_as_who_knew_the_best_bet(errors: int, trials: int, margin: float) -> None:
+    """With hindsight, a bet on a plain rate wins trials x the Kullback-Leibler divergence, and none wins more."""
+    rate = errors / trials
+    divergence = float(rel_entr(rate, margin) + rel_entr(1 - rate, 1 - margin))
+    best = trials * divergence if rate < margin else 0.0
+    found = pairs_evidence_below(margin, errors, 0, trials)
+    # Not to know the bet costs the logarithm of a gambler's share, and that the next one's bet is not quite the best.
+    assert best * 0.94 - 4.5 <= found <= best + 1e-9
+
+
+def test_the_wealth_is_won_pair_by_pair_in_whatever_order() -> None:
+    rng = np.random.default_rng(1)
+    scores = rng.permutation(np.repeat([1, -1, 0], [7, 4, 200]))
+    margin = 0.05
+    for order in (scores, scores[::-1]):
+        wealth = betting._FUNDS.copy()
+        for score in order:
+            wealth *= 1 + betting._BOLDNESS / (1 - margin) * (margin - score)
+        assert pairs_evidence_below(margin, 7, 4, 211) == pytest.approx(math.log(wealth.sum()), rel=1e-12)
 
 
 @given(counts(), MARGINS)

@@ -7,13 +7,15 @@ import math
 import numpy as np
 import numpy.typing as npt
 import pytest
+import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
+from statsmodels.tsa.stattools import acf
 
 from shadow_provider.statistics.blocks import BlockMean
-from shadow_provider.statistics.long_run import MINIMUM_EFFECTIVE, long_run_variance
+from shadow_provider.statistics.long_run import MINIMUM_EFFECTIVE, LongRunVariance, long_run_variance
 from shadow_provider.statistics.mixture import log_mixture, needed_score
 
 Series = npt.NDArray[np.float64]
@@ -49,6 +51,28 @@ def test_the_long_run_variance_of_an_autoregression_is_not_missed(rho: float) ->
     truth = (1 + rho) / (1 - rho)
     found = [long_run_variance(autoregression(rng, 3000, rho)).variance for _ in range(40)]
     assert truth * 0.95 <= np.median(found) <= truth * 1.6
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.6, 0.9])
+def test_the_long_run_variance_is_not_below_that_of_newey_and_west(rho: float) -> None:
+    rng = np.random.default_rng(11)
+    ours, newey_west = [], []
+    for _ in range(20):
+        series = autoregression(rng, 4000, rho)
+        fit = sm.OLS(series, np.ones(4000)).fit(cov_type="HAC", cov_kwds={"maxlags": 100, "use_correction": False})
+        newey_west.append(float(fit.bse[0]) ** 2 * 4000)
+        ours.append(long_run_variance(series).variance)
+    # Bartlett's weights make theirs a little too small; the largest over batches makes ours too large.
+    assert 1.0 <= np.mean(ours) / np.mean(newey_west) <= 1.6
+
+
+def test_for_short_series_the_long_run_variance_is_that_of_an_autoregression_of_first_order() -> None:
+    series = autoregression(np.random.default_rng(12), 40, 0.5)
+    lag_one = float(acf(series, nlags=1, fft=False)[1])
+    corrected = lag_one + (1 + 3 * lag_one) / 40
+    raised = corrected + math.sqrt((1 - corrected**2) / 40)
+    expected = float(series.var(ddof=1)) * (1 + raised) / (1 - raised)
+    assert long_run_variance(series).variance == pytest.approx(expected, rel=1e-12)
 
 
 def test_independent_blocks_are_worth_nearly_as_many() -> None:
@@ -124,3 +148,17 @@ def test_a_candidate_at_the_margin_is_passed_less_often_than_alpha_however_often
         passed += any(evidence >= math.log(20) for evidence in looks)
     # Of 150 runs at the promised 5 % more than 13 happen once in 50; what is promised is at most that.
     assert passed <= 13
+
+
+def test_a_mean_over_many_blocks_is_asked_again_and_again_at_the_price_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def counted(series: Series) -> LongRunVariance:
+        asked.append(len(series))
+        return long_run_variance(series)
+
+    monkeypatch.setattr("shadow_provider.statistics.blocks.long_run_variance", counted)
+    mean = BlockMean.of_series(np.random.default_rng(13).standard_normal(2000))
+    for margin in (-0.1, 0.0, 0.1):
+        mean.evidence_below(margin), mean.evidence_above(margin), mean.bounds(0.05, 0.05)
+    assert asked == [2000]

@@ -53,6 +53,36 @@ def test_bounds_hold_the_mean_and_mirror(values: list[float]) -> None:
     assert mirrored.bounds(0.05, 0.01) == pytest.approx((-upper, -lower), abs=1e-9)
 
 
+@given(SCORES.filter(bool), st.data(), st.floats(-0.9, 0.9))
+def test_no_score_that_rises_is_evidence_of_a_lower_mean(
+    values: list[float], data: st.DataObject, margin: float
+) -> None:
+    which = data.draw(st.integers(0, len(values) - 1))
+    raised = list(values)
+    raised[which] = data.draw(st.floats(values[which], 1))
+    before, after = scores_of(values), scores_of(raised)
+    assert after.evidence_below(margin) <= before.evidence_below(margin) + 1e-9
+    assert after.evidence_above(margin) >= before.evidence_above(margin) - 1e-9
+
+
+def test_a_score_that_rises_to_what_was_expected_is_harm_all_the_same() -> None:
+    # A bold bet on few surprises would pay for the surprise's end: it is not made.
+    assert scores_of([0.0] * 30).evidence_below(0.9) < scores_of([0.0] * 29 + [-1.0]).evidence_below(0.9)
+
+
+def test_the_evidence_is_at_most_what_the_best_bet_and_centre_win_and_not_much_less() -> None:
+    rng = np.random.default_rng(4)
+    values = np.clip(rng.normal(0.0, 0.1, 2000), -1, 1)
+    unit, margin = (values + 1) / 2, 0.52
+    bets = np.linspace(0.001, 0.66, 4000)
+    price = -np.log1p(-bets) - bets
+    best = max(
+        (bets * (margin - unit).sum() - price * ((unit - centre) ** 2).sum()).max()
+        for centre in np.linspace(0.45, 0.55, 21)
+    )
+    assert best - 5 <= scores_of(list(values)).evidence_below(2 * margin - 1) <= best + 1e-9
+
+
 def test_scores_that_hardly_vary_are_known_better_than_those_that_do() -> None:
     rng = np.random.default_rng(3)
     widths = []

@@ -36,6 +36,61 @@ def test_newcombe_paired_as_published() -> None:
     assert newcombe_paired(1, 1, 7, 12, 0.025) == pytest.approx((-0.507, -0.026), abs=5e-4)
 
 
+# Newcombe (1998), Statistics in Medicine 17, 2635-2650, table III, method 10: both, first, second, neither.
+NEWCOMBE = {
+    (36, 12, 2, 0): (0.0569, 0.3404),
+    (20, 12, 2, 16): (0.0562, 0.3292),
+    (18, 12, 2, 18): (0.0562, 0.3290),
+    (36, 14, 0, 0): (0.1528, 0.4167),
+    (35, 14, 0, 1): (0.1461, 0.4175),
+    (18, 14, 0, 18): (0.1441, 0.3963),
+    (2, 97, 1, 0): (0.8721, 0.9854),
+    (1, 97, 1, 1): (0.8736, 0.9850),
+    (0, 29, 1, 0): (0.6666, 0.9882),
+    (2, 98, 0, 0): (0.9178, 0.9945),
+    (1, 98, 0, 1): (0.9171, 0.9916),
+    (0, 30, 0, 0): (0.8395, 1.0),
+    (54, 0, 0, 0): (-0.0664, 0.0664),
+    (53, 0, 0, 1): (-0.0729, 0.0729),
+    (30, 0, 0, 24): (-0.0358, 0.0358),
+    (29, 0, 0, 25): (-0.0354, 0.0354),
+    (28, 0, 0, 26): (-0.0352, 0.0352),
+    (27, 0, 0, 27): (-0.0351, 0.0351),
+}
+
+
+@pytest.mark.parametrize("table", NEWCOMBE)
+def test_newcombes_own_table(table: tuple[int, int, int, int]) -> None:
+    assert newcombe_paired(*table, 0.025) == pytest.approx(NEWCOMBE[table], abs=1e-4)
+
+
+def test_the_consolidation_therapy_as_published() -> None:
+    # Cavo and others (2012), 59, 6, 16 and 80 patients, as in chapter 8 of Fagerland, Lydersen and Laake (2017),
+    # Statistical Analysis of Contingency Tables.
+    assert tango_interval(6, 16, 161, 0.025) == pytest.approx((-0.1240, -0.0054), abs=5e-5)
+    assert newcombe_paired(59, 6, 16, 80, 0.025) == pytest.approx((-0.1186, -0.0046), abs=5e-5)
+    assert mcnemar_mid_p(6, 16) == pytest.approx(0.034690, abs=5e-7)
+
+
+@pytest.mark.parametrize(("b", "c", "n"), [(6, 16, 161), (1, 7, 21), (0, 3, 40), (12, 2, 50), (40, 20, 160)])
+@pytest.mark.parametrize("alpha", [0.025, 0.005])
+def test_tangos_bounds_are_the_roots_of_the_quartic(b: int, c: int, n: int, alpha: float) -> None:
+    """Yang, Sun and Hardin (2013), Statistics in Medicine 32, 1336-1342: without q, what is left is a polynomial."""
+    from scipy.stats import norm
+
+    g, d = float(norm.isf(alpha)) ** 2, b - c
+    quartic = [
+        n**2 * (n / g + 1) ** 2,
+        -n * d * (n / g + 1) * (4 * n / g + 1),
+        2 * n * d**2 * (3 * n / g + 2) / g - n**2 * ((b + c) / g + 1),
+        n * d * (2 * (b + c) / g + 1) - d**3 * (4 * n / g + 1) / g,
+        d**2 * (d**2 / g - (b + c)) / g,
+    ]
+    roots = np.sort([root.real for root in np.roots(quartic) if abs(root.imag) < 1e-7])
+    lower, upper = tango_interval(b, c, n, alpha)
+    assert [np.abs(roots - bound).min() for bound in (lower, upper)] == pytest.approx([0, 0], abs=1e-7)
+
+
 @settings(derandomize=True, deadline=None)
 @given(discordances(), st.floats(0.001, 0.2))
 def test_tangos_bounds_are_where_the_test_turns(counts: tuple[int, int, int], alpha: float) -> None:
@@ -121,14 +176,15 @@ def test_coverage_in_a_simulation() -> None:
     assert (misses / 1500 >= 0.02).all()
 
 
-@pytest.mark.parametrize(("b", "c"), [(0, 0), (1, 0), (5, 5), (3, 9), (20, 1)])
-def test_mid_p_by_its_definition(b: int, c: int) -> None:
-    exact = float(mcnemar([[0, b], [c, 0]], exact=True).pvalue) if b + c else 1.0
-    # The mid-p value is the exact one less the probability of the outcome itself.
-    expected = 1.0 if b == c else exact - float(binom.pmf(min(b, c), b + c, 0.5))
-    if b == c and b:
-        expected = min(1.0, 2 * float(binom.cdf(b, 2 * b, 0.5)) - float(binom.pmf(b, 2 * b, 0.5)))
-    assert mcnemar_mid_p(b, c) == pytest.approx(expected)
+@pytest.mark.parametrize(("b", "c"), [(1, 0), (5, 5), (3, 9), (20, 1), (300, 280)])
+def test_mid_p_is_the_exact_p_of_statsmodels_less_half_of_what_is_as_extreme(b: int, c: int) -> None:
+    exact = float(mcnemar([[0, b], [c, 0]], exact=True).pvalue)
+    as_extreme = float(binom.pmf(b, b + c, 0.5)) * (1 if b == c else 2)
+    assert mcnemar_mid_p(b, c) == pytest.approx(exact - as_extreme / 2, rel=1e-12)
+
+
+def test_without_a_discordant_pair_the_mid_p_is_one() -> None:
+    assert mcnemar_mid_p(0, 0) == 1.0
 
 
 @pytest.mark.parametrize("counts", [(0, 0, 0), (-1, 0, 5), (3, 3, 5)])

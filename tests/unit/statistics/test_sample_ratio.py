@@ -21,6 +21,18 @@ def test_within_the_interval_the_evidence_is_at_most_one_in_expectation(low: flo
     assert float(chances @ np.array(values)) <= 1 + 1e-9
 
 
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.98])
+@pytest.mark.parametrize("trials", [1, 30, 5000])
+def test_for_a_single_share_it_is_the_ratio_of_a_beta_binomial_and_a_binomial(share: float, trials: int) -> None:
+    from scipy.stats import betabinom
+
+    for successes in {0, trials // 3, trials}:
+        expected = betabinom.logpmf(successes, trials, 50 * share, 50 * (1 - share)) - binom.logpmf(
+            successes, trials, share
+        )
+        assert share_evidence(successes, trials, share, share) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
 def test_a_mirror_that_drops_a_tenth_is_found_and_a_sound_one_is_left_alone() -> None:
     rng = np.random.default_rng(4)
     alarms = {0.5: 0, 0.45: 0}
