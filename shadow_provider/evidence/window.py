@@ -3,10 +3,6 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from shadow_provider.verdict.evidence import EvidenceWindow
-
-__all__ = ["EvidenceWindow", "hours", "period_grain", "rounded_down", "rounded_up"]
-
 _HOUR = timedelta(hours=1)
 
 

@@ -4,40 +4,15 @@ The shape belongs to the judge, who must be able to judge it again years later; 
 AWS. What is missing is None and never 0.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, Field, field_validator, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from shadow_provider.verdict.measures import Blocks, Count, Frozen, Measure
 
 Counts = tuple[Count, ...]
 Figures = tuple[float | None, ...]
-
-
-class EvidenceWindow(Frozen):
-    """A span of time in UTC: start inclusive, end exclusive.
-
-    Raises:
-        ValueError: a time without a zone, or an end that is not after the start.
-    """
-
-    start: AwareDatetime
-    end: AwareDatetime
-
-    @field_validator("start", "end")
-    @classmethod
-    def _in_utc(cls, value: datetime) -> datetime:
-        return value.astimezone(UTC)
-
-    @model_validator(mode="after")
-    def _forward(self) -> Self:
-        if self.end <= self.start:
-            raise ValueError(f"the window's end ({self.end}) must be after its start ({self.start})")
-        return self
-
-    def __contains__(self, moment: datetime) -> bool:
-        return self.start <= moment < self.end
 
 
 class SideCensus(Frozen):

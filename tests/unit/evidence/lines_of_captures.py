@@ -1,12 +1,19 @@
 """Lines of capture objects, good ones and bad ones of every kind, each with the fate that it must have."""
 
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
-from shadow_provider.verdict.evidence import EvidenceWindow
 from tests.unit.evidence.fakes import START, capture, line
 
-WINDOW = EvidenceWindow(start=START, end=START + timedelta(hours=1))
+
+class Window(NamedTuple):
+    """A span of time: start inclusive, end exclusive."""
+
+    start: datetime
+    end: datetime
+
+
+WINDOW = Window(START, START + timedelta(hours=1))
 
 
 def changed(**changes: Any) -> bytes:

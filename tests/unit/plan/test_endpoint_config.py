@@ -277,4 +277,6 @@ def test_a_shadow_run_is_read_from_its_config() -> None:
         sampling_percentage=50.0,
         capture_s3_uri="s3://bucket/of-production",
         capture_percentage=20,
+        shadow_instance_type=described["ShadowProductionVariants"][0]["InstanceType"],
+        shadow_instance_count=described["ShadowProductionVariants"][0]["InitialInstanceCount"],
     )

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, Self
 
 import numpy as np
@@ -14,10 +13,8 @@ from shadow_provider.comparators.outcomes import Outcome
 from shadow_provider.evidence.engine.engine import take_look
 from shadow_provider.evidence.engine.model import Captures, Result, Settings
 from shadow_provider.evidence.engine.store import S3Store
-from shadow_provider.verdict.evidence import EvidenceWindow
-from tests.unit.evidence.fakes import BUCKET, ENDPOINT, PRODUCTION, SHADOW, START, FakeS3
-
-WINDOW = EvidenceWindow(start=START, end=START + timedelta(hours=1))
+from tests.unit.evidence.fakes import BUCKET, ENDPOINT, PRODUCTION, SHADOW, FakeS3
+from tests.unit.evidence.lines_of_captures import WINDOW
 
 
 @dataclass(frozen=True)
