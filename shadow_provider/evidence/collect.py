@@ -120,7 +120,6 @@ def collect(
 
     Raises:
         ValueError: a URI is wrong. Errors of the clients pass through.
-        ImportError: the extra `evidence` is not installed.
     """
     now = now or datetime.now(UTC)
     blocks = blocks_until(policy, run.since, until)

@@ -1,7 +1,7 @@
 """A decision record as a document that people read: one HTML file, or Markdown.
 
 Both are functions of the record alone: no AWS, no clock, no network, so a record gives the same report every time (and,
-for one version of the chart library, the same bytes). They need the extra `report` (jinja2 and matplotlib), which is
+for one version of the chart library, the same bytes). jinja2 and matplotlib are
 loaded when a report is made, never when this package is imported.
 """
 

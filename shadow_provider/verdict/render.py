@@ -46,7 +46,7 @@ def progress(judgement: "Judgement") -> str:
     )
     hours = [gate.hours_to_decision for gate in judgement.deciding if gate.hours_to_decision is not None]
     when = f"; about {duration(max(hours))} to go" if hours else ""
-    return f"{judgement.verdict.value}: {pairs.in_words()}; {gates}{when}"
+    return f"{judgement.verdict.value}: {pairs.have:,.0f} pairs ({pairs.needed:,.0f} needed); {gates}{when}"
 
 
 def duration(hours: float) -> str:

@@ -1,1 +1,1 @@
-"""Captures of any volume become block measures, in bounded memory, look by look. Needs the extra `evidence`."""
+"""Captures of any volume become block measures, in bounded memory, look by look."""

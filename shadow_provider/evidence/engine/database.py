@@ -29,7 +29,6 @@ def database(folder: Path, memory_mb: int, threads: int | None) -> Iterator["duc
 
     Raises:
         ValueError: less memory than `LEAST_MEMORY_MB`.
-        ImportError: the extra `evidence` is not installed.
     """
     if memory_mb < LEAST_MEMORY_MB:
         raise ValueError(f"memory_mb must be at least {LEAST_MEMORY_MB}, got {memory_mb}")

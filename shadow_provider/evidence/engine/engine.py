@@ -48,7 +48,6 @@ def take_look(
         OtherQuestionError: the state is one of other captures or of another comparator.
         ValueError: a setting is wrong, or the end lies before the start. Errors of the store pass through: a part of
             the captures must not be taken for all of them.
-        ImportError: the extra `evidence` is not installed.
     """
     settings = settings or Settings()
     if until <= captures.start:
