@@ -4,7 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shadow_provider.evidence.metrics import MetricReader, Series, Span, mirrored_share, read_metrics, whole_span
+from shadow_provider.evidence.metric_reader import MetricReader, Series, Span, whole_span
+from shadow_provider.evidence.metrics import mirrored_share, read_metrics
 from shadow_provider.evidence.window import hours, period_grain
 from shadow_provider.plan.policy import Policy
 from shadow_provider.verdict.evidence import EvidenceWindow, MetricsEvidence
