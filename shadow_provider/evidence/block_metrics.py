@@ -1,58 +1,94 @@
-"""CloudWatch by block of time: errors and latencies of both variants, in one request as long as it fits.
+"""CloudWatch metrics of both variants by block, in as few GetMetricData calls as its limits allow.
 
-The period is the block's length, so every percentile is that of its block: percentiles are asked for, never put
-together. All blocks are asked for at each look: 2,000 blocks of 20 series are 40,000 datapoints, and one request may
-give 100,800. What CloudWatch adds late is so not missed.
-
-A percentile of a small sample depends on the sample's size: the p99 of 20 requests is about their maximum, that of 200
-is not. Where the shadow gets a part of the traffic only, comparing them would favour it. So a block counts for a
-percentile p only where both variants have `fewest_samples(p)` requests in it.
+Percentiles of parts cannot be put together again, so each is asked for in a period that is as long as the block, and
+those of the whole window in one that is as long as the window. What is missing is None and never 0.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Generic, NamedTuple, TypeVar
 
+from shadow_provider.evidence.block_figures import SIDES, Column, Figures, KeptMetrics, Question, Reading
+from shadow_provider.evidence.block_measures import (
+    ERRORS,
+    INVOCATIONS,
+    SAMPLES,
+    block_measures,
+    columns_of,
+    fraction,
+)
 from shadow_provider.evidence.clients import CloudWatchClient
-from shadow_provider.evidence.metrics import (
-    INSTANCES_NAMESPACE,
+from shadow_provider.evidence.metric_reader import (
+    UTILISATION_METRICS,
     MetricReader,
-    Points,
     Series,
     Span,
     whole_span,
 )
-from shadow_provider.evidence.window import period_grain
-from shadow_provider.verdict.evidence import CurvePoint, MetricsEvidence, TwoSeries
-from shadow_provider.verdict.measures import Blocks, Measure, RateMeasure, RatioMeasure
+from shadow_provider.evidence.window import is_period, kept_for
+from shadow_provider.verdict.measures import Blocks, RateMeasure, RatioMeasure
 
-DESCRIPTIVE = ("p50", "p90", "p99")
-CURVE = ("p1", "p5", "p10", "p20", "p30", "p40", "p50", "p60", "p70", "p80", "p90", "p95", "p98", "p99", "p99.9")
-_IN_TAIL = 5
-_ERRORS = {"4xx": "Invocation4XXErrors", "5xx": "Invocation5XXErrors", "model": "InvocationModelErrors"}
-_UTILISATION = ("CPUUtilization", "MemoryUtilization", "GPUUtilization", "GPUMemoryUtilization")
+CHARTED = ("p50", "p90", "p99")
+"""Percentiles that are read by block even if no gate is on them."""
 
-NO_TRAFFIC = "invocations of both variants"
-NO_ERRORS = "an error count beside invocations"
+CURVE = ("p1", "p5", "p10", "p20", "p30", "p40", "p50", "p60", "p70", "p80", "p90", "p95", "p99", "p99.5", "p99.9")
+"""Percentiles that are read over the whole window."""
+
+UTILISATION = ("CPUUtilization", "MemoryUtilization", "GPUUtilization", "GPUMemoryUtilization")
 
 
-def fewest_samples(percentile: str) -> int:
-    """Requests of each variant that a block needs for a percentile: so many that five lie beyond it."""
-    return math.ceil(round(_IN_TAIL / (1 - float(percentile[1:]) / 100), 6))
+T = TypeVar("T")
+
+
+class OfBoth(NamedTuple, Generic[T]):
+    """The same of production and of the shadow."""
+
+    production: T
+    shadow: T
+
+
+@dataclass(frozen=True)
+class CurveFigure:
+    """A percentile of both variants' ModelLatency over the whole window, in microseconds."""
+
+    percentile: str
+    production: float | None
+    shadow: float | None
 
 
 @dataclass(frozen=True)
 class BlockMetrics:
-    """What CloudWatch says.
+    """What CloudWatch says of both variants.
 
     Attributes:
-        measures: `invocation_errors`, and `model_latency_<percentile>` of each wanted one.
-        evidence: the rest, which is shown.
+        blocks: the blocks; all columns are as long.
+        measures: `invocation_errors`, and `model_latency_<percentile>` for each that was wanted.
+        invocations: by block; None where CloudWatch has no figure, which is no traffic or no data.
+        errors: failed invocations by kind (`4xx`, `5xx`, `model`) over all blocks; None without any figure.
+        latency: percentiles of ModelLatency in microseconds by block, of blocks with few samples too.
+        latency_curve: percentiles over the whole window, ascending; None where no sample is expected beyond it. The
+            window is rounded outwards to what CloudWatch takes: a minute, five or an hour, by its age.
+        utilisation: averages over the window by metric, in percent (of one core or GPU: 400 is four busy cores).
+        thin_blocks: by percentile, blocks with too few latency samples to count (see `needed_samples`).
+        gaps: blocks left out of a measure, by cause (see `BlockMeasures`).
+        notes: what CloudWatch did not answer completely, and how late errors were counted, in words.
+        calls: calls of GetMetricData, pages included.
+        kept: for the next look; None if nothing was read completely.
     """
 
-    measures: dict[str, Measure]
-    evidence: MetricsEvidence
+    blocks: Blocks
+    measures: dict[str, RateMeasure | RatioMeasure]
+    invocations: OfBoth[tuple[int | None, ...]]
+    errors: dict[str, OfBoth[int | None]]
+    latency: dict[str, OfBoth[tuple[float | None, ...]]]
+    latency_curve: tuple[CurveFigure, ...]
+    utilisation: dict[str, OfBoth[float | None]]
+    thin_blocks: dict[str, int]
+    gaps: dict[str, int]
+    notes: tuple[str, ...]
+    calls: int
+    kept: KeptMetrics | None
 
 
 def read_block_metrics(
@@ -63,173 +99,113 @@ def read_block_metrics(
     shadow_variant: str,
     blocks: Blocks,
     percentiles: Sequence[str],
+    kept: KeptMetrics | None,
     now: datetime,
 ) -> BlockMetrics:
-    """Read the blocks.
+    """One look at the metrics of both variants.
+
+    Reading in many looks gives the same figures as reading in one, as long as CloudWatch adds nothing to a block more
+    than `SETTLED_AFTER` after its end, and the blocks are asked for before it forgets them.
 
     Args:
         cloudwatch: a boto3 client.
         endpoint_name: the endpoint.
         production_variant: its production variant.
         shadow_variant: its shadow variant.
-        blocks: which; their start must be a multiple of their length since 1970, as CloudWatch's periods are.
-        percentiles: that gates ask for, such as `p90`.
-        now: by which CloudWatch's retention is reckoned.
+        blocks: all from the deployment's first one on, each old enough that CloudWatch should have its figures; the
+            start is a multiple of their length since 1970.
+        percentiles: of ModelLatency, such as `p50` or `p99.9`, that measures are wanted of.
+        kept: what the look before left. That of another endpoint, other variants, other blocks or without one of the
+            percentiles is not used, and everything is read anew.
+        now: the time of this look, by which CloudWatch's retention is reckoned.
 
     Raises:
-        ValueError: blocks that do not begin where CloudWatch's periods do. Errors of the client pass through.
+        ValueError: blocks that CloudWatch has no such periods for, or what is no percentile.
     """
-    if blocks.start.timestamp() % blocks.seconds:
-        raise ValueError(f"blocks of {blocks.seconds} s must begin at a multiple of it, not at {blocks.start}")
+    _check_blocks(blocks)
+    charted = tuple(sorted({*percentiles, *CHARTED}, key=fraction))
+    question = Question(endpoint_name, production_variant, shadow_variant, blocks.start.astimezone(UTC), blocks.seconds)
+    reading = Reading.after(question, blocks, columns_of(charted), kept, now)
+    window = whole_span(blocks.start, blocks.end, now)
+    whole = _whole_window(question)
+    wanted: dict[Span, list[Series]] = {}
+    if reading.span is not None:
+        wanted[reading.span] = list(reading.series)
+    if blocks.count:
+        wanted[window] = wanted.get(window, []) + list(whole)
     reader = MetricReader(cloudwatch, endpoint_name)
-    sides = (production_variant, shadow_variant)
-    shown = tuple(dict.fromkeys((*percentiles, *DESCRIPTIVE)))
-    table = _Table(reader, sides, blocks, shown)
-    notes = list(reader.notes)
-    kept_for = period_grain(blocks.start, now)
-    if blocks.count and blocks.seconds < 60 <= kept_for and not table.any_traffic:
-        notes.append(f"no figures with a period of {blocks.seconds} s: this endpoint's metrics are by the minute")
-    if blocks.seconds < kept_for and blocks.seconds >= 60:
-        notes.append(f"blocks of {blocks.seconds} s are older than CloudWatch keeps figures of less than {kept_for} s")
-    errors = table.errors()
-    measures: dict[str, Measure] = {"invocation_errors": errors}
-    measures |= {f"model_latency_{each}": table.ratio(each) for each in percentiles}
-    curve_reader = MetricReader(cloudwatch, endpoint_name)
-    curve = _curve(curve_reader, sides, blocks, now) if blocks.count else ()
+    answers = reader.read(wanted)
+    figures = reading.figures(answers)
+    found = block_measures(figures, percentiles, blocks.count)
+    totals = {column: reader.total(series, answers.get((window, series))) for series, column in whole.items()}
     return BlockMetrics(
-        measures=measures,
-        evidence=MetricsEvidence(
-            invocations=table.both("Invocations", "Sum"),
-            errors={kind: (table.total(0, metric), table.total(1, metric)) for kind, metric in _ERRORS.items()},
-            latency={each: table.both("ModelLatency", each) for each in DESCRIPTIVE},
-            curve=curve,
-            utilisation=table.utilisation(),
-            gaps=table.gaps(percentiles),
-            notes=(*notes, *curve_reader.notes),
-        ),
+        blocks=blocks,
+        measures=found.measures,
+        invocations=OfBoth(*(_counts(figures, Column(side, *INVOCATIONS)) for side in SIDES)),
+        errors={
+            kind: OfBoth(*(_sum(_counts(figures, Column(side, *what))) for side in SIDES))
+            for kind, what in ERRORS.items()
+        },
+        latency={
+            each: OfBoth(*(figures.columns[Column(side, "ModelLatency", each)] for side in SIDES)) for each in charted
+        },
+        latency_curve=tuple(_curve_figure(each, totals) for each in CURVE),
+        utilisation=_utilisation(totals),
+        thin_blocks=found.thin_blocks,
+        gaps=found.gaps,
+        notes=(*reader.notes, *_expiry(figures, blocks), *found.notes),
+        calls=reader.calls,
+        kept=reading.to_keep(figures, not reader.messages and not figures.unanswered, now),
     )
 
 
-class _Table:
-    """Figures by block of both variants; production is 0, the shadow 1."""
-
-    def __init__(
-        self, reader: MetricReader, sides: tuple[str, str], blocks: Blocks, percentiles: Sequence[str]
-    ) -> None:
-        self._sides, self._blocks = sides, blocks
-        self._starts = blocks.starts()
-        stats = [("Invocations", "Sum"), ("ModelLatency", "SampleCount"), *((name, "Sum") for name in _ERRORS.values())]
-        stats += [("ModelLatency", each) for each in percentiles]
-        wanted = [Series(side, metric, stat) for side in sides for metric, stat in stats]
-        wanted += [Series(side, metric, "Average", INSTANCES_NAMESPACE) for side in sides for metric in _UTILISATION]
-        span = Span(blocks.start, max(blocks.end, blocks.start + timedelta(seconds=blocks.seconds)), blocks.seconds)
-        self._points: dict[Series, Points | None] = reader.points(wanted, span) if blocks.count else {}
-
-    def _column(self, side: int, metric: str, stat: str) -> tuple[float | None, ...]:
-        points = self._points.get(Series(self._sides[side], metric, stat)) or {}
-        return tuple(points.get(start) for start in self._starts)
-
-    def both(self, metric: str, stat: str) -> TwoSeries:
-        """A figure of both variants."""
-        return TwoSeries(production=self._column(0, metric, stat), shadow=self._column(1, metric, stat))
-
-    @property
-    def any_traffic(self) -> bool:
-        """Whether there is any count of requests."""
-        return any(value for side in (0, 1) for value in self._column(side, "Invocations", "Sum"))
-
-    def total(self, side: int, metric: str) -> int | None:
-        """Over all blocks; None where no block has a figure."""
-        found = [value for value in self._column(side, metric, "Sum") if value is not None]
-        return round(sum(found)) if found else None
-
-    def _failures(self, side: int) -> tuple[int | None, ...]:
-        """Failed requests by block: None where one of the two counts is missing."""
-        kinds = (self._column(side, _ERRORS[kind], "Sum") for kind in ("4xx", "5xx"))
-        return tuple(
-            None if four is None or five is None else round(four + five) for four, five in zip(*kinds, strict=True)
-        )
-
-    def errors(self) -> RateMeasure:
-        """Failed requests and requests; zero on both sides of a block in which one side's errors are unknown.
-
-        A request that fails at a period's edge may count as an error in the one and as an invocation in the other, so
-        no more errors count than invocations.
-        """
-        trials = [[round(value or 0) for value in self._column(side, "Invocations", "Sum")] for side in (0, 1)]
-        failures = [self._failures(side) for side in (0, 1)]
-        for at in range(self._blocks.count):
-            if self._unknown(at, trials, failures):
-                trials[0][at] = trials[1][at] = 0
-        events = [
-            tuple(min(failed or 0, tried) for failed, tried in zip(failures[side], trials[side], strict=True))
-            for side in (0, 1)
-        ]
-        return RateMeasure(
-            events=events[1],
-            trials=tuple(trials[1]),
-            reference_events=events[0],
-            reference_trials=tuple(trials[0]),
-        )
-
-    @staticmethod
-    def _unknown(at: int, trials: Sequence[Sequence[int]], failures: Sequence[Sequence[int | None]]) -> bool:
-        return any(trials[side][at] and failures[side][at] is None for side in (0, 1))
-
-    def ratio(self, percentile: str) -> RatioMeasure:
-        """The percentile in the blocks in which both variants have requests enough."""
-        enough = self._enough(percentile)
-        columns = [
-            tuple(
-                value if fits and value is not None and value > 0 else None
-                for value, fits in zip(self._column(side, "ModelLatency", percentile), enough, strict=True)
-            )
-            for side in (0, 1)
-        ]
-        return RatioMeasure(candidate=columns[1], reference=columns[0])
-
-    def _enough(self, percentile: str) -> tuple[bool, ...]:
-        needed = fewest_samples(percentile)
-        samples = (self._column(side, "ModelLatency", "SampleCount") for side in (0, 1))
-        return tuple((one or 0) >= needed and (other or 0) >= needed for one, other in zip(*samples, strict=True))
-
-    def utilisation(self) -> dict[str, tuple[float | None, float | None]]:
-        """Mean of the blocks' averages, in percent (CPU: of one core); only what an endpoint has."""
-        found = {}
-        for metric in _UTILISATION:
-            means = []
-            for side in (0, 1):
-                points = self._points.get(Series(self._sides[side], metric, "Average", INSTANCES_NAMESPACE)) or {}
-                means.append(float(f"{sum(points.values()) / len(points):.6g}") if points else None)
-            if any(mean is not None for mean in means):
-                found[metric] = (means[0], means[1])
-        return found
-
-    def gaps(self, percentiles: Sequence[str]) -> dict[str, int]:
-        """Blocks that say nothing, by what they lack; those without any traffic are not among them."""
-        trials = [[round(value or 0) for value in self._column(side, "Invocations", "Sum")] for side in (0, 1)]
-        failures = [self._failures(side) for side in (0, 1)]
-        busy = [at for at in range(self._blocks.count) if trials[0][at] or trials[1][at]]
-        found = {
-            NO_TRAFFIC: sum(not (trials[0][at] and trials[1][at]) for at in busy),
-            NO_ERRORS: sum(self._unknown(at, trials, failures) for at in busy),
-        }
-        for percentile in percentiles:
-            enough = self._enough(percentile)
-            lacking = sum(not enough[at] for at in busy)
-            found[f"{fewest_samples(percentile):,} latencies of both variants, for {percentile}"] = lacking
-        return {cause: count for cause, count in found.items() if count}
+def _check_blocks(blocks: Blocks) -> None:
+    if not is_period(blocks.seconds):
+        raise ValueError(f"CloudWatch has no periods of {blocks.seconds} s: 1, 5, 10, 20, 30 or whole minutes")
+    if (blocks.start - datetime.fromtimestamp(0, UTC)) % timedelta(seconds=blocks.seconds):
+        raise ValueError(f"blocks of {blocks.seconds} s cannot begin at {blocks.start}: no multiple since 1970")
 
 
-def _curve(reader: MetricReader, sides: tuple[str, str], blocks: Blocks, now: datetime) -> tuple[CurvePoint, ...]:
-    """Percentiles over all blocks, each from one period: that of the whole minutes or hours which have the blocks."""
-    span = whole_span(blocks.start, blocks.end, now)
-    found = reader.totals([Series(side, "ModelLatency", each) for side in sides for each in CURVE], span)
-    return tuple(
-        CurvePoint(
-            percentile=each,
-            production=found[Series(sides[0], "ModelLatency", each)],
-            shadow=found[Series(sides[1], "ModelLatency", each)],
-        )
-        for each in CURVE
-    )
+def _whole_window(question: Question) -> dict[Series, Column]:
+    """What is asked for in one period over the whole window."""
+    found = {}
+    for side, variant in zip(SIDES, (question.production, question.shadow), strict=True):
+        for stat in (SAMPLES[1], *CURVE):
+            found[Series(variant, "ModelLatency", stat)] = Column(side, "ModelLatency", stat)
+        for metric in UTILISATION:
+            found[Series(variant, metric, "Average", UTILISATION_METRICS)] = Column(side, metric, "Average")
+    return found
+
+
+def _curve_figure(percentile: str, totals: Mapping[Column, float | None]) -> CurveFigure:
+    share = fraction(percentile)
+    figures = [
+        totals[Column(side, "ModelLatency", percentile)]
+        if (totals[Column(side, *SAMPLES)] or 0) * min(share, 1 - share) >= 1
+        else None
+        for side in SIDES
+    ]
+    return CurveFigure(percentile, *figures)
+
+
+def _utilisation(totals: Mapping[Column, float | None]) -> dict[str, OfBoth[float | None]]:
+    found = {metric: OfBoth(*(totals[Column(side, metric, "Average")] for side in SIDES)) for metric in UTILISATION}
+    return {metric: both for metric, both in found.items() if both != (None, None)}
+
+
+def _counts(figures: Figures, column: Column) -> tuple[int | None, ...]:
+    return tuple(None if figure is None else round(figure) for figure in figures.columns[column])
+
+
+def _sum(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+def _expiry(figures: Figures, blocks: Blocks) -> list[str]:
+    if not figures.expired:
+        return []
+    days = kept_for(blocks.seconds) / timedelta(days=1)
+    return [
+        f"{len(figures.expired)} blocks of {blocks.seconds} s are missing: CloudWatch keeps such periods {days:g} days"
+    ]

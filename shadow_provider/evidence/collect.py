@@ -12,7 +12,8 @@ from typing import Any
 
 from shadow_provider.comparators.build import comparator
 from shadow_provider.comparators.truth import truth_comparator
-from shadow_provider.evidence.block_metrics import BlockMetrics, read_block_metrics
+from shadow_provider.evidence.block_figures import KeptMetrics
+from shadow_provider.evidence.block_metrics import BlockMetrics, OfBoth, read_block_metrics
 from shadow_provider.evidence.clients import CloudWatchClient
 from shadow_provider.evidence.engine.engine import take_look
 from shadow_provider.evidence.engine.model import Captures, Result, Settings
@@ -25,13 +26,16 @@ from shadow_provider.plan.endpoint_config import ShadowRun
 from shadow_provider.policy.policy import Policy
 from shadow_provider.verdict.evidence import (
     CaptureEvidence,
+    CurvePoint,
     Description,
     Evidence,
+    MetricsEvidence,
     MirrorEvidence,
     ShadowCost,
     SideCensus,
     Source,
     TruthEvidence,
+    TwoSeries,
 )
 from shadow_provider.verdict.measures import Blocks, Measure
 
@@ -57,14 +61,28 @@ class Kept:
 
     def looks(self) -> tuple[datetime, ...]:
         """The ends of the looks so far."""
-        if not any(each.key == self._key for each in self.store.listed(self._folder)):
-            return ()
-        with self.store.opened(self._key) as body:
-            return tuple(datetime.fromisoformat(text) for text in json.loads(body.read()))
+        found = self._read()
+        return () if found is None else tuple(datetime.fromisoformat(text) for text in found["looks"])
 
-    def remember(self, looks: Sequence[datetime]) -> None:
-        """Write the ends of the looks; after the engine has written, so that no look is counted that did not end."""
-        self.store.write(self._key, json.dumps([look.isoformat() for look in looks]).encode())
+    def metrics(self) -> KeptMetrics | None:
+        """What is kept of CloudWatch's figures; None before the first look."""
+        found = self._read()
+        return None if found is None or found["metrics"] is None else KeptMetrics.from_json(found["metrics"])
+
+    def remember(self, looks: Sequence[datetime], metrics: KeptMetrics | None) -> None:
+        """Write both; after the engine has written, so that no look is counted that did not end."""
+        document = {
+            "looks": [look.isoformat() for look in looks],
+            "metrics": None if metrics is None else metrics.to_json(),
+        }
+        self.store.write(self._key, json.dumps(document).encode())
+
+    def _read(self) -> dict[str, Any] | None:
+        if not any(each.key == self._key for each in self.store.listed(self._folder)):
+            return None
+        with self.store.opened(self._key) as body:
+            found: dict[str, Any] = json.loads(body.read())
+        return found
 
     @property
     def _folder(self) -> str:
@@ -150,13 +168,14 @@ def collect(
         shadow_variant=run.shadow_variant,
         blocks=blocks,
         percentiles=policy.percentiles,
+        kept=None if kept is None else kept.metrics(),
         now=now,
     )
     end = blocks.end if blocks.count else until
     before = () if kept is None else kept.looks()
     looks = (*(look for look in before if look < end), end)
     if kept is not None:
-        kept.remember(looks)
+        kept.remember(looks, metrics.kept)
     return _evidence(endpoint_name, run, policy, blocks, looks, result, metrics, ground_truth_s3_uri)
 
 
@@ -201,7 +220,7 @@ def _evidence(
             paired=columns.get("paired", nothing),
             mismatched=columns.get("mismatched", nothing),
         ),
-        metrics=metrics.evidence,
+        metrics=_metrics(metrics),
         comparison=_description(policy.comparator, None if result is None else result.summary),
         truth=_truth_evidence(policy, blocks, result, given=ground_truth_s3_uri is not None),
         cost=ShadowCost(
@@ -240,6 +259,25 @@ def _captures(endpoint_name: str, run: ShadowRun, result: Result) -> CaptureEvid
         paired_by=result.paired_by,
         settled_blocks=result.settled_blocks,
         strict_lines=result.strict_lines,
+    )
+
+
+def _metrics(found: BlockMetrics) -> MetricsEvidence:
+    def series(both: OfBoth[tuple[Any, ...]]) -> TwoSeries:
+        return TwoSeries(production=both.production, shadow=both.shadow)
+
+    thin = {f"latencies enough of both variants, for {each}": count for each, count in found.thin_blocks.items()}
+    return MetricsEvidence(
+        invocations=series(found.invocations),
+        errors={kind: (both.production, both.shadow) for kind, both in found.errors.items()},
+        latency={percentile: series(both) for percentile, both in found.latency.items()},
+        curve=tuple(
+            CurvePoint(percentile=each.percentile, production=each.production, shadow=each.shadow)
+            for each in found.latency_curve
+        ),
+        utilisation={metric: (both.production, both.shadow) for metric, both in found.utilisation.items()},
+        gaps={cause: count for cause, count in (found.gaps | thin).items() if count},
+        notes=found.notes,
     )
 
 

@@ -24,7 +24,7 @@ def mirrored_requests(
         The sum, or None where CloudWatch has no datapoint at all or not all of them, which is not the same as zero.
     """
     # Sensors and triggers import this module at DAG parse, and the reader brings the statistics with it.
-    from shadow_provider.evidence.metrics import MetricReader, Series, Span
+    from shadow_provider.evidence.metric_reader import MetricReader, Series, Span
 
     grain = period_grain(since, datetime.now(tz=UTC))
     span = Span(rounded_down(since, grain), rounded_down(until, grain) + timedelta(seconds=grain), grain)

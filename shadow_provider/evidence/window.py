@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 _HOUR = timedelta(hours=1)
+_HIGH_RESOLUTION = (1, 5, 10, 20, 30)
+_RETENTION = ((3600, timedelta(days=455)), (300, timedelta(days=63)), (60, timedelta(days=15)))
 
 
 def hours(start: datetime, end: datetime) -> Iterator[datetime]:
@@ -35,3 +37,20 @@ def period_grain(start: datetime, now: datetime) -> int:
     if age > timedelta(days=63):
         return 3600
     return 300 if age > timedelta(days=15) else 60
+
+
+def is_period(seconds: int) -> bool:
+    """Whether CloudWatch takes that many seconds as a period: whole minutes, and a few shorter ones.
+
+    The shorter ones have datapoints only where a metric is put in high resolution. SageMaker puts its invocation
+    metrics every minute; the local AWS can put them more often.
+    """
+    return seconds in _HIGH_RESOLUTION or (seconds >= 60 and seconds % 60 == 0)
+
+
+def kept_for(seconds: int) -> timedelta:
+    """How far back CloudWatch answers with periods of that length (GetMetricData, parameter StartTime).
+
+    A multiple of an hour is answered for 455 days, of five minutes for 63, of a minute for 15, a shorter one for 3 h.
+    """
+    return next((kept for grain, kept in _RETENTION if seconds % grain == 0), timedelta(hours=3))

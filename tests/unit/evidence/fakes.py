@@ -63,6 +63,7 @@ class FakeCloudWatch:
         self.calls: list[dict[str, Any]] = []
         self.status: Callable[[str], str] = lambda _: "Complete"
         self.results_a_page = 7
+        self.messages: list[dict[str, str]] = []
 
     def put(self, variant: str, metric: str, moment: datetime, value: float) -> None:
         self.values[variant, metric].append((moment, value))
@@ -81,7 +82,8 @@ class FakeCloudWatch:
         assert kwargs["ScanBy"] == "TimestampAscending"
         first = int(kwargs.get("NextToken", 0))
         page: dict[str, Any] = {
-            "MetricDataResults": [self._result(q, kwargs) for q in queries[first : first + self.results_a_page]]
+            "MetricDataResults": [self._result(q, kwargs) for q in queries[first : first + self.results_a_page]],
+            "Messages": self.messages,
         }
         if first + self.results_a_page < len(queries):
             page["NextToken"] = str(first + self.results_a_page)
@@ -89,7 +91,9 @@ class FakeCloudWatch:
 
     def _result(self, query: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
         stat = query["MetricStat"]
-        assert stat["Period"] % 60 == 0
+        assert stat["Period"] in (1, 5, 10, 20, 30) or stat["Period"] % 60 == 0
+        utilisation = stat["Metric"]["MetricName"].endswith("Utilization")
+        assert stat["Metric"]["Namespace"] == ("/aws/sagemaker/Endpoints" if utilisation else "AWS/SageMaker")
         dimensions = {each["Name"]: each["Value"] for each in stat["Metric"]["Dimensions"]}
         assert dimensions["EndpointName"] == ENDPOINT
         buckets: dict[datetime, list[float]] = defaultdict(list)
@@ -106,8 +110,8 @@ class FakeCloudWatch:
 
 
 def _statistic(name: str, values: list[float]) -> float:
-    if name == "Sum":
-        return sum(values)
+    if name in ("Sum", "Average"):
+        return sum(values) / (1 if name == "Sum" else len(values))
     return float(len(values)) if name == "SampleCount" else float(np.percentile(values, float(name[1:])))
 
 

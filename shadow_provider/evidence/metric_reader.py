@@ -1,9 +1,7 @@
-"""CloudWatch's figures of an endpoint, read completely or not at all.
+"""GetMetricData for one endpoint: any number of series and periods in as few calls as AWS allows."""
 
-A figure that CloudWatch does not give is None: no traffic and no answer look alike, and neither is a zero.
-"""
-
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,8 +9,8 @@ from typing import Any
 from shadow_provider.evidence.clients import CloudWatchClient
 from shadow_provider.evidence.window import period_grain, rounded_down, rounded_up
 
-NAMESPACE = "AWS/SageMaker"
-INSTANCES_NAMESPACE = "/aws/sagemaker/Endpoints"
+INVOCATION_METRICS = "AWS/SageMaker"
+UTILISATION_METRICS = "/aws/sagemaker/Endpoints"
 _QUERIES_A_CALL = 500
 
 
@@ -23,7 +21,10 @@ class Series:
     variant: str
     metric: str
     stat: str
-    namespace: str = NAMESPACE
+    namespace: str = INVOCATION_METRICS
+
+    def __str__(self) -> str:
+        return f"{self.variant} {self.metric} {self.stat}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,9 @@ class Span:
 
 
 Points = dict[datetime, float]
+"""Datapoints by the beginning of their period."""
+
+Asked = tuple[Span, Series]
 
 
 def whole_span(start: datetime, end: datetime, now: datetime) -> Span:
@@ -49,70 +53,91 @@ class MetricReader:
     """GetMetricData for one endpoint, in batches and page by page.
 
     Attributes:
-        notes: what CloudWatch did not answer completely, in words.
+        calls: how many were made, pages included.
+        messages: what CloudWatch said of a whole call, such as that it asked for too much; a figure may be missing
+            for that reason although its own status is Complete.
+        notes: everything that CloudWatch did not answer completely, in words.
     """
 
     def __init__(self, cloudwatch: CloudWatchClient, endpoint_name: str) -> None:
         self._cloudwatch = cloudwatch
         self._endpoint_name = endpoint_name
-        self.notes: list[str] = []
+        self.calls = 0
+        self.messages: list[str] = []
+        self._incomplete: list[str] = []
+
+    @property
+    def notes(self) -> list[str]:
+        """Messages, and the series that were not answered completely."""
+        return list(dict.fromkeys([*self.messages, *self._incomplete]))
 
     def totals(self, wanted: Sequence[Series], span: Span) -> dict[Series, float | None]:
         """One figure for each series; None where there is none.
 
         Sums of several datapoints are added. Percentiles of several datapoints are not put together: they are None.
         """
-        return {series: self._total(series, points) for series, points in self.points(wanted, span).items()}
+        return {series: self.total(series, points) for series, points in self.points(wanted, span).items()}
 
-    def points(self, wanted: Sequence[Series], span: Span) -> dict[Series, Points | None]:
-        """The datapoints of each series by time; None where CloudWatch could not give them completely."""
-        found: dict[Series, Points | None] = {}
-        unique = list(dict.fromkeys(wanted))
-        for first in range(0, len(unique), _QUERIES_A_CALL):
-            found |= self._batch(unique[first : first + _QUERIES_A_CALL], span)
-        return found
-
-    def _total(self, series: Series, points: Points | None) -> float | None:
+    def total(self, series: Series, points: Points | None) -> float | None:
+        """The one figure of a series that was asked for in a single period."""
         if not points:
             return None
         if len(points) == 1 or series.stat in ("Sum", "SampleCount"):
             return sum(points.values())
-        self.notes.append(f"{series.variant} {series.metric} {series.stat}: {len(points)} periods instead of one")
+        self._incomplete.append(f"{series}: {len(points)} periods instead of one")
         return None
 
-    def _batch(self, batch: Sequence[Series], span: Span) -> dict[Series, Points | None]:
+    def points(self, wanted: Sequence[Series], span: Span) -> dict[Series, Points | None]:
+        """The datapoints of each series by time; None where CloudWatch could not give them completely."""
+        return {series: points for (_, series), points in self.read({span: wanted}).items()}
+
+    def read(self, wanted: Mapping[Span, Sequence[Series]]) -> dict[Asked, Points | None]:
+        """The same for several spans: those that begin and end together share a call, whatever their periods."""
+        together: dict[tuple[datetime, datetime], dict[Asked, None]] = defaultdict(dict)
+        for span, listed in wanted.items():
+            together[span.start, span.end] |= dict.fromkeys((span, series) for series in listed)
+        found: dict[Asked, Points | None] = {}
+        for asked in together.values():
+            unique = list(asked)
+            for first in range(0, len(unique), _QUERIES_A_CALL):
+                found |= self._batch(unique[first : first + _QUERIES_A_CALL])
+        return found
+
+    def _batch(self, batch: Sequence[Asked]) -> dict[Asked, Points | None]:
         points: list[Points] = [{} for _ in batch]
         status: list[str] = ["missing"] * len(batch)
-        for page in self._pages(batch, span):
-            self.notes += [f"{message.get('Code')}: {message.get('Value')}" for message in page.get("Messages", ())]
+        for page in self._pages(batch):
+            self.messages += [f"{message.get('Code')}: {message.get('Value')}" for message in page.get("Messages", ())]
             for result in page["MetricDataResults"]:
                 index = int(result["Id"][1:])
                 points[index].update(zip(result["Timestamps"], result["Values"], strict=True))
                 # The last page that mentions a series has the last word; PartialData on the way means that more comes.
                 status[index] = result.get("StatusCode", "Complete")
-        return {series: self._settled(series, points[i], status[i]) for i, series in enumerate(batch)}
+        return {asked: self._settled(asked[1], points[i], status[i]) for i, asked in enumerate(batch)}
 
     def _settled(self, series: Series, points: Points, status: str) -> Points | None:
         if status == "Complete":
             return points
-        self.notes.append(f"{series.variant} {series.metric} {series.stat}: {status}")
+        self._incomplete.append(f"{series}: {status}")
         return None
 
-    def _pages(self, batch: Sequence[Series], span: Span) -> Iterator[Any]:
+    def _pages(self, batch: Sequence[Asked]) -> Iterator[Any]:
+        span = batch[0][0]
         request: dict[str, Any] = {
-            "MetricDataQueries": [self._query(index, series, span.period) for index, series in enumerate(batch)],
+            "MetricDataQueries": [self._query(index, *asked) for index, asked in enumerate(batch)],
             "StartTime": span.start,
             "EndTime": span.end,
             "ScanBy": "TimestampAscending",
         }
         while True:
+            self.calls += 1
             page = self._cloudwatch.get_metric_data(**request)
             yield page
             if not page.get("NextToken"):
                 return
             request["NextToken"] = page["NextToken"]
 
-    def _query(self, index: int, series: Series, period: int) -> dict[str, Any]:
+    def _query(self, index: int, span: Span, series: Series) -> dict[str, Any]:
         return {
             "Id": f"q{index}",
             "MetricStat": {
@@ -124,7 +149,7 @@ class MetricReader:
                         {"Name": "VariantName", "Value": series.variant},
                     ],
                 },
-                "Period": period,
+                "Period": span.period,
                 "Stat": series.stat,
             },
             "ReturnData": True,
