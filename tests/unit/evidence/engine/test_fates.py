@@ -10,9 +10,9 @@ import pytest
 
 from shadow_provider.evidence.engine.parts import LONGEST_LINE, WINDOW_BYTES, Part, inspected, parts
 from shadow_provider.evidence.engine.store import S3Store
-from tests.unit.evidence.engine.answers import WINDOW, look
+from tests.unit.evidence.engine.answers import look
 from tests.unit.evidence.fakes import BUCKET, ENDPOINT, PRODUCTION, SHADOW, START, FakeS3, capture, capture_key, line
-from tests.unit.evidence.lines_of_captures import BAD_LINES, GOOD, GOOD_LINES, changed
+from tests.unit.evidence.lines_of_captures import BAD_LINES, GOOD, GOOD_LINES, WINDOW, changed
 from tests.unit.evidence.slow_reader import Side, pair_up, read_side
 
 

@@ -10,8 +10,9 @@ from shadow_provider.evidence.engine.blocks import BlockTable
 from shadow_provider.evidence.engine.keys import PairedBy
 from shadow_provider.evidence.engine.model import Settings
 from shadow_provider.verdict.measures import PairedMeasure, ScoreMeasure
-from tests.unit.evidence.engine.answers import WINDOW, Words, look
+from tests.unit.evidence.engine.answers import Words, look
 from tests.unit.evidence.fakes import PRODUCTION, SHADOW, START, FakeS3, capture, capture_key, line
+from tests.unit.evidence.lines_of_captures import WINDOW
 
 
 def minute(number: float) -> dict[str, object]:
