@@ -1,4 +1,4 @@
-"""The ``sagemaker-shadow`` command: the local AWS, the demo models, traffic, and the whole demo.
+"""The ``sagemaker-shadow`` command: plans, evaluations, records and reports; the local AWS and the demo.
 
 This package is imported by every call, ``--help`` included, so commands import what they need when they run.
 """
@@ -10,16 +10,17 @@ from typing import Annotated
 import typer
 
 from shadow_provider import __version__
-from shadow_provider.cli import control, demo, local
+from shadow_provider.cli import control, demo, evaluating, local, records
 
 app = typer.Typer(
     name="sagemaker-shadow",
-    help="Shadow deployments of SageMaker models: a local AWS, demo models, traffic and the whole demo.",
+    help="Shadow deployments of SageMaker models: plan, evaluate, judge, report; a local AWS and a demo.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
+_DECISIONS = "Decisions"
 _LOCAL = "The local AWS"
 _DEMO = "Models, traffic and the demo"
 
@@ -39,6 +40,9 @@ def main(
     """Shadow deployments of SageMaker models."""
 
 
+app.command(rich_help_panel=_DECISIONS)(evaluating.evaluate)
+app.command(rich_help_panel=_DECISIONS)(records.judge)
+app.command(rich_help_panel=_DECISIONS)(records.report)
 app.command(rich_help_panel=_LOCAL)(local.local)
 app.command(rich_help_panel=_LOCAL)(local.watch)
 app.add_typer(control.fault, name="fault", rich_help_panel=_LOCAL)

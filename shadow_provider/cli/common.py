@@ -34,9 +34,12 @@ Region = Annotated[str | None, typer.Option(help="AWS region; default: as boto3 
 Level = Annotated[LogLevel, typer.Option(help="What to log on standard error.")]
 
 
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+
+
 @contextlib.contextmanager
-def clear_errors() -> Iterator[None]:
-    """One line for what a user can put right; a traceback for what only we can."""
+def clear_errors(code: int = 1) -> Iterator[None]:
+    """One line and this exit code for what a user can put right; a traceback for what only we can."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -44,12 +47,12 @@ def clear_errors() -> Iterator[None]:
         if missing not in _LOCAL_EXTRA:
             raise
         log.debug("%s", missing, exc_info=True)
-        fail(f"{missing} is not installed. This command needs the local extra: {_INSTALL_LOCAL}")
+        fail(f"{missing} is not installed. This command needs the local extra: {_INSTALL_LOCAL}", code)
     except Exception as error:
         if not _is_expected(error):
             raise
         log.debug("%s", error, exc_info=True)
-        fail(str(error))
+        fail(" ".join(str(error).split()), code)
 
 
 def _is_expected(error: Exception) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from shadow_provider.cli.common import clear_errors, fail
+from shadow_provider.cli.common import AsJson, clear_errors, fail
 from shadow_provider.cli.local import DEFAULT_URL, LocalUrl
 from shadow_provider.cli.typed_values import WrongValueError, in_one_line, split, typed
 
@@ -22,7 +22,6 @@ fault = typer.Typer(
     help="Faults of a running local AWS: what is to go wrong, where and how often.", no_args_is_help=True
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 _FOLLOW_SECONDS = 0.5
 
 

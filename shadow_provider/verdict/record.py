@@ -111,7 +111,14 @@ class DecisionRecord(Frozen):
         policy = policy or self.policy
         looks, judgement = judged_looks(policy, self.evidence, final=self.final)
         return self.model_copy(
-            update={"policy": policy, "looks": looks, "judgement": judgement, "notes": describe(self.evidence)}
+            update={
+                "policy": policy,
+                "created_at": self.evidence.looks[-1],
+                "looks": looks,
+                "judgement": judgement,
+                "notes": describe(self.evidence),
+                "inputs_digest": _inputs_digest(self.evidence),
+            }
         )
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import NoCredentialsError
-from typer.testing import CliRunner, Result
 
 import shadow_provider.local
 from shadow_provider import __version__, cli
@@ -25,6 +24,7 @@ from shadow_provider.demo.traffic import TrafficError, TrafficSettings, TrafficS
 from shadow_provider.local.faults import ApiFault, CaptureFault, EndpointFault, Fault, MetricsFault, VariantFault
 from shadow_provider.local.faults.notation import written
 from shadow_provider.local.settings import LocalAddress, LocalSettings
+from tests.unit.cli.calling import call
 
 SUMMARY = TrafficSummary(
     endpoint_name="digits",
@@ -55,10 +55,6 @@ def logging_as_before() -> Iterator[None]:
     root.handlers[:] = handlers
 
 
-def call(*arguments: str) -> Result:
-    return CliRunner().invoke(cli.app, list(arguments), env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
-
-
 def test_version() -> None:
     result = call("--version")
     assert result.exit_code == 0
@@ -66,7 +62,11 @@ def test_version() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["local", "watch", "fault", "calls", "reset", "models", "demo-setup", "traffic", "demo"]
+    "command",
+    [
+        *("evaluate", "judge", "report"),
+        *("local", "watch", "fault", "calls", "reset", "models", "demo-setup", "traffic", "demo"),
+    ],
 )
 def test_every_command_has_help(command: str) -> None:
     result = call(command, "--help")
