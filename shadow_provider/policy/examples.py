@@ -36,8 +36,11 @@ class Examples(Frozen):
         """As much of an answer as may be shown; None if nothing."""
         if answer is None or self.show == "places":
             return None
-        # A mask must see what it would be cut from, but not megabytes of it.
+        # A mask must see what it would be cut from, but not megabytes of it. What stands at the cut may be half of what
+        # a mask would have matched, so it is not shown.
         text = answer[: 20 * self.longest]
         for pattern in self.mask:
             text = re.sub(pattern, "***", text)
+        if self.mask and len(answer) > 20 * self.longest:
+            text = f"{text[: -self.longest]}…"
         return text if len(text) <= self.longest else text[: self.longest - 1] + "…"

@@ -4,6 +4,7 @@ Everything is checked when the policy is written, not when the evidence is in: a
 shadow traffic.
 """
 
+import math
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Self
@@ -57,7 +58,7 @@ class Policy(Frozen):
         examples: which disagreements are kept, and how much of them may be seen.
     """
 
-    alpha: Annotated[float, Field(gt=0, le=0.2)] = 0.05
+    alpha: Annotated[float, Field(ge=1e-9, le=0.2)] = 0.05
     gates: Annotated[tuple[Gate, ...], Field(min_length=1)]
     comparator: ComparatorSpec = LabelSpec()
     ground_truth: TruthSpec = ClassTruthSpec()
@@ -84,10 +85,14 @@ class Policy(Frozen):
         if self.block_seconds not in BLOCK_SECONDS:
             lengths = ", ".join(map(str, BLOCK_SECONDS))
             raise ValueError(f"block_seconds = {self.block_seconds}: must be one of {lengths}")
+        deadline = f"deadline_hours = {self.deadline_hours:g}"
         if self.minimum_hours >= self.deadline_hours:
-            raise ValueError(
-                f"minimum_hours = {self.minimum_hours:g}: must be less than deadline_hours = {self.deadline_hours:g}"
-            )
+            raise ValueError(f"minimum_hours = {self.minimum_hours:g}: must be less than {deadline}")
+        if self.warm_up_seconds >= self.deadline_hours * 3600:
+            raise ValueError(f"warm_up_seconds = {self.warm_up_seconds:g}: must be less than {deadline}")
+        # An hour that has begun counts as seen.
+        if self.minimum_day_share * 24 > math.ceil(self.deadline_hours) + 1:
+            raise ValueError(f"minimum_day_share = {self.minimum_day_share:g}: cannot be seen within {deadline}")
         for number, gate in enumerate(self.gates):
             problem = self._problem(gate)
             if problem:
@@ -112,8 +117,9 @@ class Policy(Frozen):
             if isinstance(found, str):
                 return "metric = accuracy: needs ground_truth of kind class" if isinstance(gate, Accuracy) else found
             outcome = found
-        if outcome is not None and gate.margin >= outcome.most:
-            return f"margin = {gate.margin:g}: {outcome.name} is never above {outcome.most:g}"
+        if outcome is not None and not outcome.least < gate.margin < outcome.most:
+            side, end = ("above", outcome.most) if gate.margin >= outcome.most else ("below", outcome.least)
+            return f"margin = {gate.margin:g}: {outcome.name} is never {side} {end:g}"
         if outcome is not None and gate.critical and not outcome.signed:
             return (
                 f"critical = True: {outcome.name} is above zero for any two answers that differ; lower margin instead"
@@ -137,8 +143,8 @@ class Policy(Frozen):
         A critical gate has two ways to fail, but surely above the margin is surely above zero: it counts once.
         """
         parts = sum(len(segment.values) for segment in self.declared_segments)
-        on_pairs = sum(is_on_pairs(gate) for gate in self.blocking_gates)
-        return self.alpha / max(1, len(self.blocking_gates) + parts * on_pairs)
+        on_answers = sum(is_on_answers(gate) for gate in self.blocking_gates)
+        return self.alpha / max(1, len(self.blocking_gates) + parts * on_answers)
 
     @property
     def effective_block_seconds(self) -> int:
@@ -164,6 +170,11 @@ class Policy(Frozen):
 def is_on_pairs(gate: Gate) -> bool:
     """Whether a gate compares answers: without such a gate nothing is known of what the candidate says."""
     return not isinstance(gate, InvocationErrorRate | ModelLatency)
+
+
+def is_on_answers(gate: Gate) -> bool:
+    """Whether a gate compares answers with each other and nothing else: these are judged in segments too."""
+    return is_on_pairs(gate) and not isinstance(gate, Accuracy | GroundTruthLoss)
 
 
 def _outcome(name: str, outcomes: Sequence[Outcome], of: str) -> Outcome | str:

@@ -30,6 +30,9 @@ _UNIONS: dict[str, tuple[str, Mapping[str, type[BaseModel]]]] = {
     "segments": ("by", _SEGMENTS),
 }
 
+_PLAIN = {"valid tuple": "list", "Tuple": "List", "valid dictionary or object to extract fields from": "mapping"}
+"""Pydantic's words for what people call otherwise."""
+
 
 def read_policy(value: Policy | Mapping[str, Any] | str | None) -> Policy:
     """Make a policy of what a person gave.
@@ -50,7 +53,8 @@ def read_policy(value: Policy | Mapping[str, Any] | str | None) -> Policy:
         return document
     if not isinstance(document, Mapping):
         raise PolicyError(f"policy: must be a mapping, or one of {', '.join(READY_MADE)}; got {_short(document)}")
-    fields = dict(document)
+    # A key that is no text is an unknown field like any other.
+    fields = {str(name): member for name, member in document.items()}
     if BASED_ON in fields:
         fields = _ready_made(fields.pop(BASED_ON)).model_dump(mode="json") | fields
     try:
@@ -77,9 +81,27 @@ def _document(text: str) -> Any:
         return READY_MADE[text.strip()]()
     try:
         # JSON is YAML as well.
+        _refuse_twice(yaml.compose(text, yaml.SafeLoader), set())
         return yaml.safe_load(text)
+    except PolicyError:
+        raise
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise PolicyError(f"policy: neither YAML nor JSON: {' '.join(str(error).split())[:200]}") from error
+
+
+def _refuse_twice(node: Any, seen: set[int]) -> None:
+    """Refuse a key that stands twice in a mapping: one of its two values would be dropped without a word."""
+    if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise PolicyError(f"policy: {_short(twice)} stands twice in one mapping")
+    for child in node.value:
+        for part in child if isinstance(child, tuple) else (child,):
+            _refuse_twice(part, seen)
 
 
 def _ready_made(name: Any) -> Policy:
@@ -89,10 +111,19 @@ def _ready_made(name: Any) -> Policy:
 
 
 def _one_line(error: ValidationError) -> str:
-    details = error.errors(include_url=False, include_context=False)
-    first = details[0]
+    found = error.errors(include_url=False, include_context=False)
+    # A list is called too short as well when one of its elements is wrong.
+    details = [
+        each
+        for each in found
+        if each["type"] != "too_short" or not any(other["loc"][:-1] == each["loc"] for other in found)
+    ] or found
+    # A field with a typing error is missing as well: the name that was written says more.
+    first = min(details, key=lambda each: each["type"] != "extra_forbidden")
     location, kind = list(first["loc"]), first["type"]
     text, value = first["msg"].removeprefix("Value error, "), first["input"]
+    for words, plain in _PLAIN.items():
+        text = text.replace(words, plain)
     more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
     if not location:
         # A rule over several fields; it names them itself.
@@ -102,7 +133,8 @@ def _one_line(error: ValidationError) -> str:
     tag = location.pop(at) if union and len(location) > at and location[at] in union[1] else None
     where = _path(location)
     if kind == "extra_forbidden":
-        text = f"there is no such field; allowed: {', '.join(_allowed(location, union, tag))}"
+        allowed = _allowed(location, union, tag)
+        text = "there is no such field" + (f"; allowed: {', '.join(allowed)}" if allowed else "")
     elif kind == "union_tag_invalid" and union:
         where += f".{union[0]}"
         value = value.get(union[0]) if isinstance(value, Mapping) else value
@@ -116,10 +148,13 @@ def _one_line(error: ValidationError) -> str:
 def _allowed(
     location: Sequence[int | str], union: tuple[str, Mapping[str, type[BaseModel]]] | None, tag: Any
 ) -> list[str]:
-    if union and tag in union[1]:
+    """The fields that stand beside an unknown one; of a part of a comparator, none are told."""
+    names = [part for part in location if isinstance(part, str)]
+    if len(names) == 1:
+        return [BASED_ON, *Policy.model_fields]
+    if len(names) == 2 and union and tag in union[1]:
         return list(union[1][str(tag)].model_fields)
-    return list(Examples.model_fields) if location[0] == "examples" and len(location) > 1 else [
-        BASED_ON, *Policy.model_fields]  # fmt: skip
+    return list(Examples.model_fields) if names[0] == "examples" else []
 
 
 def _short(value: Any) -> str:

@@ -89,6 +89,8 @@ class AttributeSegment(_Segment):
     def _once(self) -> Self:
         if len(set(self.values)) < len(self.values):
             raise ValueError("a value is named twice")
+        if OTHER in self.values:
+            raise ValueError(f"{OTHER} is what all other values are called")
         return self
 
 

@@ -1,10 +1,13 @@
 """The minimum cover: how much of the traffic must have been seen before a promotion. Counts only."""
 
-from datetime import UTC
+from datetime import timedelta
+from itertools import pairwise
 
 from shadow_provider.policy.policy import Policy
 from shadow_provider.verdict.evidence import Evidence
 from shadow_provider.verdict.measures import Frozen
+
+_LONGEST_PAUSE = timedelta(hours=1)
 
 
 class Cover(Frozen):
@@ -31,11 +34,19 @@ class Cover(Frozen):
 
 
 def cover_of(policy: Policy, evidence: Evidence) -> tuple[Cover, ...]:
-    """What the policy asks for, and what there is; a block counts for time if it has pairs."""
+    """What the policy asks for, and what there is.
+
+    Time counts from each block with pairs to the next, but a pause of more than an hour as that one block: few requests
+    are no less an hour of traffic than many.
+    """
     paired = evidence.mirror.paired
-    hours = sum(count > 0 for count in paired) * evidence.blocks.seconds / 3600
     starts = evidence.blocks.starts()
-    of_day = {start.astimezone(UTC).hour for start, count in zip(starts, paired, strict=True) if count}
+    filled = [start for start, count in zip(starts, paired, strict=True) if count]
+    length = timedelta(seconds=evidence.blocks.seconds)
+    steps = (after - before for before, after in pairwise(filled))
+    covered = sum((step if step <= _LONGEST_PAUSE else length for step in steps), length if filled else timedelta())
+    hours = covered / timedelta(hours=1)
+    of_day = {start.hour for start in filled}
     return (
         Cover(what="pairs", have=evidence.pairs, needed=policy.minimum_pairs),
         Cover(what="hours with pairs", have=float(f"{hours:.6g}"), needed=policy.minimum_hours),

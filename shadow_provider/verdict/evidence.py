@@ -7,9 +7,9 @@ AWS. What is missing is None and never 0.
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
-from shadow_provider.verdict.measures import Blocks, Count, Frozen, Measure
+from shadow_provider.verdict.measures import Blocks, Count, Frozen, Measure, UtcTime
 
 Counts = tuple[Count, ...]
 Figures = tuple[float | None, ...]
@@ -89,6 +89,10 @@ class TwoSeries(Frozen):
     production: Figures
     shadow: Figures
 
+    def first(self, count: int) -> "TwoSeries":
+        """The first blocks."""
+        return TwoSeries.model_construct(production=self.production[:count], shadow=self.shadow[:count])
+
 
 class CurvePoint(Frozen):
     """A percentile of both variants' ModelLatency over the whole window, in microseconds."""
@@ -118,6 +122,11 @@ class MetricsEvidence(Frozen):
     utilisation: dict[str, tuple[float | None, float | None]] = Field(default_factory=dict)
     gaps: dict[str, Count] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def first(self, count: int) -> "MetricsEvidence":
+        """The series of the first blocks; what is told of the window stays."""
+        latency = {name: series.first(count) for name, series in self.latency.items()}
+        return self.model_copy(update={"invocations": self.invocations.first(count), "latency": latency})
 
 
 class Description(Frozen):
@@ -168,7 +177,7 @@ class Example(Frozen):
 
     outcome: str
     value: float
-    time: AwareDatetime
+    time: UtcTime
     production_place: str
     shadow_place: str
     input_bytes: Count | None = None
@@ -233,9 +242,9 @@ class Evidence(Frozen):
     endpoint_name: str
     production_variant: str
     shadow_variant: str
-    since: AwareDatetime
+    since: UtcTime
     blocks: Blocks
-    looks: Annotated[tuple[AwareDatetime, ...], Field(min_length=1)]
+    looks: Annotated[tuple[UtcTime, ...], Field(min_length=1)]
     measures: dict[str, Measure]
     segments: tuple[SegmentEvidence, ...] = ()
     captures: CaptureEvidence
@@ -252,6 +261,8 @@ class Evidence(Frozen):
         count = self.blocks.count
         lengths = {name: measure.blocks for name, measure in self.measures.items()}
         lengths |= {f"mirror.{name}": len(getattr(self.mirror, name)) for name in _MIRROR_COLUMNS}
+        for name, series in (("invocations", self.metrics.invocations), *self.metrics.latency.items()):
+            lengths |= {f"metrics.{name}.{side}": len(column) for side, column in series}
         for segment in self.segments:
             where = f"{segment.segment}={segment.value}"
             lengths[where] = len(segment.pairs)
@@ -273,12 +284,13 @@ class Evidence(Frozen):
     def at(self, end: datetime) -> "Evidence":
         """The evidence as it was at a look that ended then, by what is known now: its whole blocks.
 
-        What is told of all blocks together (fates, descriptions, examples) stays that of the last look.
+        What is told of all blocks together (fates, descriptions, examples) stays that of the last look, but for the
+        sizes of requests, which the mirror is judged by: they are left out.
         """
         count = max(0, min(self.blocks.count, (end - self.blocks.start) // timedelta(seconds=self.blocks.seconds)))
         if count == self.blocks.count:
             return self
-        mirror = {name: getattr(self.mirror, name)[:count] for name in _MIRROR_COLUMNS}
+        mirror: dict[str, Any] = {name: getattr(self.mirror, name)[:count] for name in _MIRROR_COLUMNS} | {"sizes": ()}
         segments = tuple(
             each.model_copy(
                 update={"pairs": each.pairs[:count], "measures": {k: m.first(count) for k, m in each.measures.items()}}
@@ -293,6 +305,7 @@ class Evidence(Frozen):
                 "measures": {name: measure.first(count) for name, measure in self.measures.items()},
                 "segments": segments,
                 "mirror": self.mirror.model_copy(update=mirror),
+                "metrics": self.metrics.first(count),
                 "truth": truth,
             }
         )

@@ -6,9 +6,11 @@ enough to REJECT, so the error probability of failing is divided by their number
 
 import math
 from enum import StrEnum
+from typing import NamedTuple
 
-from shadow_provider.policy.gates import Gate
 from shadow_provider.policy.policy import Policy, is_on_pairs
+from shadow_provider.statistics.long_run import MINIMUM_EFFECTIVE
+from shadow_provider.verdict import change
 from shadow_provider.verdict.cover import Cover, cover_of
 from shadow_provider.verdict.evidence import Evidence
 from shadow_provider.verdict.looks import GateLook, GateState, look_at, look_at_segments
@@ -16,6 +18,9 @@ from shadow_provider.verdict.measures import Frozen
 from shadow_provider.verdict.mirror import MirrorFinding, examine_mirror
 from shadow_provider.verdict.render import gate_in_words
 from shadow_provider.verdict.units import Unit
+
+MOST_NAMED = 2
+"""Gates that a reason names when more of them have not passed."""
 
 
 class Verdict(StrEnum):
@@ -39,7 +44,7 @@ class Judgement(Frozen):
     Attributes:
         verdict: what becomes of the candidate.
         reason: one sentence that names what decided, with numbers.
-        what_would_change: what would have to be different for another verdict.
+        what_would_change: what would have to be different for another verdict, in one or two sentences.
         pairs: requests of which both answers were captured.
         cover: what the policy asks for before a promotion.
         gates: every gate, also those that only report.
@@ -80,30 +85,33 @@ def judge(policy: Policy, evidence: Evidence, *, final: bool) -> Judgement:
     cover = cover_of(policy, evidence)
     deciding = [gate for gate in (*gates, *segments) if gate.blocking]
     failed = [gate for gate in deciding if gate.state is GateState.FAIL]
-    obstacles = _obstacles(policy, evidence, deciding, cover, mirror)
+    unproven = [gate for gate in deciding if gate.state is not GateState.PASS]
+    missing = _missing(policy, evidence, deciding, cover, mirror)
     if mirror.faults:
         verdict, reason = Verdict.INVALID, f"the evidence cannot be trusted: {'; '.join(mirror.faults)}"
-        change = "repair the mirroring or the capture, then start again; this evidence stays invalid"
+        otherwise = change.INVALID
     elif failed:
         verdict = Verdict.REJECT
-        reason = f"the candidate fails {_in_words(failed)}"
-        change = "another candidate, or a wider margin; more traffic makes the same result only surer"
-    elif not obstacles:
+        reason = f"the candidate fails {'; '.join(gate_in_words(gate) for gate in failed)}"
+        otherwise = change.of_reject(failed, alone=len(unproven) == len(failed) and not missing)
+    elif not unproven and not missing:
         verdict = Verdict.PROMOTE
         closest = min(deciding, key=_room)
+        one = len(deciding) == 1
         reason = (
-            f"all {len(deciding)} deciding gates are proven on {evidence.pairs:,} pairs; "
-            f"the closest to its margin is {gate_in_words(closest)}"
+            f"{'the only deciding gate is' if one else f'all {len(deciding)} deciding gates are'} proven on "
+            f"{evidence.pairs:,} pairs; {'it says' if one else 'the closest to its limit is'} {gate_in_words(closest)}"
         )
-        change = "a margin tighter than the bound of a gate"
+        otherwise = change.of_promote(closest)
     else:
         verdict = Verdict.INCONCLUSIVE if final else Verdict.CONTINUE
-        reason = f"not proven{'' if final else ' yet'}: {'; '.join(obstacles)}"
-        change = "more traffic, or later metrics and labels; for the undecided gates also a wider margin"
+        obstacles = [*_unproven_in_words(unproven), *(each.fact for each in missing)]
+        reason = f"not proven{'' if final else ' yet'}{_how_many(unproven, deciding)}: {'; '.join(obstacles)}"
+        otherwise = change.of_waiting(unproven, [each.need for each in missing], final=final)
     return Judgement(
         verdict=verdict,
         reason=reason,
-        what_would_change=change,
+        what_would_change=otherwise,
         pairs=evidence.pairs,
         cover=cover,
         gates=gates,
@@ -112,39 +120,59 @@ def judge(policy: Policy, evidence: Evidence, *, final: bool) -> Judgement:
     )
 
 
-def _obstacles(
+class _Missing(NamedTuple):
+    """Something that stands between the evidence and a PROMOTE, and what it takes."""
+
+    fact: str
+    need: str
+
+
+def _how_many(unproven: list[GateLook], deciding: list[GateLook]) -> str:
+    return f", {len(unproven)} of {len(deciding)} deciding gates not passed" if unproven else ""
+
+
+def _unproven_in_words(unproven: list[GateLook]) -> list[str]:
+    """The gates that are furthest from passing, with their numbers where there are enough to have any."""
+    named = [
+        gate_in_words(gate) if gate.effective_blocks >= MINIMUM_EFFECTIVE else f"{gate.shown_name} {gate.reason}"
+        for gate in sorted(unproven, key=lambda gate: gate.progress)[:MOST_NAMED]
+    ]
+    return [*named, f"{len(unproven) - MOST_NAMED} more gates"] if len(unproven) > MOST_NAMED else named
+
+
+def _missing(
     policy: Policy,
     evidence: Evidence,
     deciding: list[GateLook],
     cover: tuple[Cover, ...],
     mirror: MirrorFinding,
-) -> list[str]:
-    """All that stands between the evidence and a PROMOTE."""
-    obstacles = [
-        f"{gate.shown_name}: {gate.reason}" if gate.estimate is None else f"{gate_in_words(gate)}: {gate.reason}"
-        for gate in deciding
-        if gate.state is not GateState.PASS
+) -> list[_Missing]:
+    """What stands between the evidence and a PROMOTE besides gates that have not passed."""
+    missing = [
+        _Missing(f"only {each.in_words()}", f"{each.needed:,.6g} {each.what}") for each in cover if not each.reached
     ]
-    obstacles += [f"only {each.in_words()}" for each in cover if not each.reached]
     if mirror.observed_share is None:
-        obstacles.append("the share of mirrored requests could not be measured")
+        missing.append(_Missing("the share of mirrored requests could not be measured", "a measured mirror"))
     if mirror.join_rate is None:
-        obstacles.append("no capture could be joined")
-    obstacles += _missing_segments(policy, evidence)
-    on_pairs = {gate.name for gate in policy.gates if _decides_on_pairs(gate)}
-    if not any(gate.state is GateState.PASS and gate.name in on_pairs for gate in deciding):
-        obstacles.append("no deciding gate passed on pairs")
-    return obstacles
-
-
-def _decides_on_pairs(gate: Gate) -> bool:
-    return gate.blocking and is_on_pairs(gate)
+        missing.append(_Missing("no capture could be joined", "captures that join"))
+    missing += [
+        _Missing(f"not all captures may be there yet: {doubt}", "the captures that may be on their way")
+        for doubt in mirror.doubts
+    ]
+    missing += [
+        _Missing(f"nothing is known of {segment}", f"traffic of {segment}")
+        for segment in _missing_segments(policy, evidence)
+    ]
+    on_pairs = {gate.name for gate in policy.gates if is_on_pairs(gate)}
+    if not any(gate.name in on_pairs for gate in deciding):
+        missing.append(_Missing("no deciding gate is on pairs", "a deciding gate on pairs"))
+    return missing
 
 
 def _missing_segments(policy: Policy, evidence: Evidence) -> list[str]:
     seen = {(each.segment, each.value) for each in evidence.segments}
     return [
-        f"nothing is known of {segment.name}={value}"
+        f"{segment.name}={value}"
         for segment in policy.declared_segments
         for value in segment.values
         if (segment.name, value) not in seen
@@ -156,7 +184,3 @@ def _room(gate: GateLook) -> float:
     bound = gate.lower if gate.unit is Unit.SHARE else gate.upper
     allowed = 1 - gate.margin if gate.unit is Unit.SHARE else gate.margin
     return math.inf if bound is None else abs(gate.margin - bound) / allowed
-
-
-def _in_words(gates: list[GateLook]) -> str:
-    return "; ".join(gate_in_words(gate) for gate in gates)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from enum import StrEnum
 
-from shadow_provider.comparators.outcomes import disagreement
+from shadow_provider.comparators.outcomes import disagreement, outcomes_of
 from shadow_provider.policy.gates import (
     Accuracy,
     Agreement,
@@ -19,10 +19,10 @@ from shadow_provider.policy.gates import (
     InvocationErrorRate,
     ModelLatency,
 )
-from shadow_provider.policy.policy import Policy, is_on_pairs
+from shadow_provider.policy.policy import Policy, is_on_answers, is_on_pairs
 from shadow_provider.statistics.long_run import MINIMUM_EFFECTIVE
 from shadow_provider.verdict.evidence import Evidence
-from shadow_provider.verdict.measures import Frozen, Measure, PairedMeasure, Sequential
+from shadow_provider.verdict.measures import Frozen, Measure
 from shadow_provider.verdict.outlook import blocks_to_decision
 from shadow_provider.verdict.units import Unit
 
@@ -113,9 +113,9 @@ def look_at(gate: Gate, policy: Policy, evidence: Evidence) -> GateLook:
 
 
 def look_at_segments(policy: Policy, evidence: Evidence) -> tuple[GateLook, ...]:
-    """Looks at the comparator's gates in each part of the traffic; only those of declared segments decide."""
-    declared = {segment.name for segment in policy.declared_segments}
-    gates = [gate for gate in policy.gates if is_on_pairs(gate) and not isinstance(gate, Accuracy | GroundTruthLoss)]
+    """Looks at the gates on answers in each part of the traffic; only the values of declared segments decide."""
+    declared = {(segment.name, value) for segment in policy.declared_segments for value in segment.values}
+    gates = [gate for gate in policy.gates if is_on_answers(gate)]
     return tuple(
         _look(
             gate,
@@ -123,7 +123,7 @@ def look_at_segments(policy: Policy, evidence: Evidence) -> tuple[GateLook, ...]
             each.measures,
             evidence.blocks.seconds,
             missing=_unreadable(gate, policy, each.measures),
-            aside=each.segment not in declared,
+            aside=(each.segment, each.value) not in declared,
             segment=f"{each.segment}={each.value}",
         )
         for each in evidence.segments
@@ -135,12 +135,11 @@ def _unreadable(gate: Gate, policy: Policy, measures: Mapping[str, Measure]) -> 
     """Why nothing can be said of answers, if so: hardly any could be read."""
     if not is_on_pairs(gate):
         return None
-    name = disagreement(policy.comparator)
-    pairs, compared = measures.get("unreadable"), measures.get(name or "")
-    if not isinstance(pairs, PairedMeasure) or not isinstance(compared, PairedMeasure):
-        return None
-    if pairs.n and compared.n < MINIMUM_READABLE_SHARE * pairs.n:
-        return f"in {pairs.n - compared.n:,} of {pairs.n:,} pairs no answer could be read: check the comparator"
+    pairs = measures.get("unreadable")
+    names = [outcome.name for outcome in outcomes_of(policy.comparator)]
+    compared = max((measures[name].n for name in names if name in measures), default=0)
+    if pairs is not None and pairs.n and compared < MINIMUM_READABLE_SHARE * pairs.n:
+        return f"of {pairs.n:,} pairs only {compared:,} could be compared: check the comparator"
     return None
 
 
@@ -178,7 +177,7 @@ def _look(
         "n": 0 if measure is None else measure.n,
     }
     if missing or measure is None or sequential is None or sequential.estimate is None:
-        reason = missing or f"there is no figure of {name}"
+        reason = missing or f"has no figure of {name}"
         return GateLook.model_validate(known | {"state": GateState.NO_DATA, "reason": reason})
     passing, failing = math.log(1 / policy.alpha), math.log(1 / policy.reject_alpha)
     below = sequential.evidence_below(harm)
@@ -202,7 +201,7 @@ def _look(
             "progress": float(f"{min(1.0, max(0.0, below / passing)):.4g}"),
             "detectable": _finite(reach),
             "hours_to_decision": None if more is None else float(f"{more * block_seconds / 3600:.3g}"),
-            "reason": _reason(state, effective, sequential, critical=gate.critical),
+            "reason": _reason(state, effective, critical=gate.critical),
         }
     )
 
@@ -241,14 +240,13 @@ def _shown_reach(gate: Gate, distance: float) -> float:
     return math.expm1(distance) if isinstance(gate, ModelLatency) and distance < math.inf else distance
 
 
-def _reason(state: GateState, effective: float, sequential: Sequential, *, critical: bool) -> str:
+def _reason(state: GateState, effective: float, *, critical: bool) -> str:
     if state is GateState.PASS:
         return "surely on the good side of the margin"
     if state is GateState.FAIL:
         return "surely harm, and the gate is critical" if critical else "surely on the bad side of the margin"
     if effective < MINIMUM_EFFECTIVE:
-        blocks = len(sequential.over_time.weights)
-        return f"{blocks:,} blocks are worth {effective:.1f} independent ones, {MINIMUM_EFFECTIVE} are needed"
+        return f"is worth {effective:.1f} independent blocks so far, {MINIMUM_EFFECTIVE} are needed"
     return "not surely on either side of the margin"
 
 

@@ -6,11 +6,11 @@ block without traffic has zeros, one without a figure has None.
 
 import math
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Protocol, Self
 
 import numpy as np
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from shadow_provider.statistics.blocks import BlockMean
 from shadow_provider.statistics.paired_blocks import PairedBlocks
@@ -19,6 +19,9 @@ from shadow_provider.statistics.rate_blocks import RateBlocks
 from shadow_provider.statistics.score_blocks import ScoreBlocks
 
 Count = Annotated[int, Field(ge=0)]
+
+UtcTime = Annotated[AwareDatetime, AfterValidator(lambda time: time.astimezone(UTC))]
+"""A time with a zone, brought to UTC: one moment has one form, and its arithmetic knows no summer time."""
 
 
 class Frozen(BaseModel):
@@ -57,7 +60,7 @@ class Blocks(Frozen):
         count: how many.
     """
 
-    start: AwareDatetime
+    start: UtcTime
     seconds: Annotated[int, Field(ge=1)]
     count: Count
 

@@ -6,45 +6,18 @@ most a thousandth over all looks together.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-
-import numpy as np
-import numpy.typing as npt
-from pydantic import AwareDatetime
 
 from shadow_provider.policy.policy import Policy
 from shadow_provider.statistics.sample_ratio import share_evidence
 from shadow_provider.verdict.evidence import Evidence
-from shadow_provider.verdict.measures import Frozen, RateMeasure
+from shadow_provider.verdict.measures import Frozen
+from shadow_provider.verdict.mirror_blocks import HourOfMirror, MirrorBlocks, by_hour, measured_by, mirror_blocks
+from shadow_provider.verdict.silences import gap_faults
 
 ALPHA = 1e-3
 """Probability of calling a whole mirror broken, for each kind of test."""
 
-IMPOSSIBLE = 1e-6
-"""Under this probability a silence is no chance."""
-
 MOST_FAULTS = 5
-
-Counts = npt.NDArray[np.int64]
-
-
-class HourOfMirror(Frozen):
-    """The mirror in one hour.
-
-    Attributes:
-        start: of the hour.
-        requests: production's captures.
-        mirrored: requests that the shadow got.
-        joinable: captures of the side that has fewer.
-        joined: of which so many found their partner.
-    """
-
-    start: AwareDatetime
-    requests: int
-    mirrored: int
-    joinable: int
-    joined: int
 
 
 class MirrorFinding(Frozen):
@@ -58,6 +31,8 @@ class MirrorFinding(Frozen):
         measured_by: where requests and mirrored come from: the captures, or CloudWatch where not all are captured.
         hours: the same by hour.
         faults: why the mirror cannot be trusted; none if it can.
+        doubts: what would be a fault if it stays so once the captures of the newest blocks, which may still be on their
+            way, are there.
     """
 
     configured_share: float
@@ -67,6 +42,7 @@ class MirrorFinding(Frozen):
     measured_by: str
     hours: tuple[HourOfMirror, ...] = ()
     faults: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def measured(self) -> bool:
@@ -74,141 +50,73 @@ class MirrorFinding(Frozen):
         return self.observed_share is not None and self.join_rate is not None
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """Counts by block, in the blocks that count for the mirror; zero in all others."""
-
-    starts: tuple[datetime, ...]
-    requests: Counts
-    mirrored: Counts
-    joinable: Counts
-    joined: Counts
-
-
 def examine_mirror(policy: Policy, evidence: Evidence) -> MirrorFinding:
     """Judge the mirror by its share, its join rate, its ids and the gaps in its captures."""
-    mirror = evidence.mirror
-    columns = _columns(evidence)
-    requests, mirrored = int(columns.requests.sum()), int(columns.mirrored.sum())
-    joinable, joined = int(columns.joinable.sum()), int(columns.joined.sum())
-    hours = _by_hour(columns)
-    share = _share(policy, evidence, requests, mirrored) if requests else None
+    blocks = mirror_blocks(evidence)
+    totals = blocks.totals()
+    on_their_way = math.ceil(policy.maximum_capture_lag_seconds / evidence.blocks.seconds)
+    arrived = blocks.before(evidence.blocks.count - on_their_way)
     faults = [
-        *_share_faults(policy, evidence, requests, mirrored, share, hours),
-        *_join_faults(policy, evidence, joinable, joined, hours),
-        *_id_faults(evidence, joinable),
-        *_gap_faults(policy, evidence),
+        *_count_faults(policy, evidence, arrived),
+        *_size_faults(policy, evidence),
+        *_id_faults(evidence),
+        *gap_faults(policy, evidence),
     ]
+    doubts = [] if faults else _count_faults(policy, evidence, blocks)
+    share = _share(policy, evidence, totals["requests"], totals["mirrored"], totals["excused"])
     return MirrorFinding(
-        configured_share=mirror.configured_share,
-        observed_share=float(f"{mirrored / requests:.10g}") if requests else None,
+        configured_share=evidence.mirror.configured_share,
+        observed_share=_ratio(totals["mirrored"], totals["requests"]),
         share_evidence=None if share is None else float(f"{min(share, 1e6):.6g}"),
-        join_rate=float(f"{joined / joinable:.10g}") if joinable else None,
-        measured_by=_measured_by(evidence),
-        hours=hours,
+        join_rate=_ratio(totals["joined"], totals["joinable"]),
+        measured_by=measured_by(evidence),
+        hours=by_hour(evidence, blocks),
         faults=tuple(faults[:MOST_FAULTS]),
+        doubts=tuple(doubts[:MOST_FAULTS]),
     )
 
 
-def _measured_by(evidence: Evidence) -> str:
-    return "captures" if evidence.mirror.captured_share == 1 else "CloudWatch"
+def _ratio(part: int, of: int) -> float | None:
+    return float(f"{part / of:.10g}") if of else None
 
 
-def _columns(evidence: Evidence) -> _Columns:
-    """The blocks between the first and the last that both sides cover, without these two.
-
-    A request may be captured on one side of a block's edge and its copy on the other, and where captures are still on
-    their way the newest blocks have one side only.
-    """
-    mirror = evidence.mirror
-    production, shadow, paired, mismatched = (
-        np.array(column, dtype=np.int64)
-        for column in (mirror.production, mirror.shadow, mirror.paired, mirror.mismatched)
-    )
-    inner = _inner(production, shadow)
-    starts = evidence.blocks.starts()
-    joinable = np.minimum(production, shadow) * inner
-    # Both sides' records of a request stand in the same block, so partners are never split.
-    joined = np.minimum(paired, joinable)
-    if _measured_by(evidence) == "captures":
-        return _Columns(starts, production * inner, (paired + mismatched) * inner, joinable, joined)
-    counted = [
-        np.array([-1 if value is None else round(value) for value in side], dtype=np.int64)
-        for side in (evidence.metrics.invocations.production, evidence.metrics.invocations.shadow)
-    ]
-    known = (counted[0] >= 0) & (counted[1] >= 0)
-    inner = _inner(np.maximum(counted[0], 0), np.maximum(counted[1], 0)) & known
-    return _Columns(starts, counted[0] * inner, counted[1] * inner, joinable, joined)
+def _count_faults(policy: Policy, evidence: Evidence, blocks: MirrorBlocks) -> list[str]:
+    """What is wrong with the counts of these blocks, over all and by hour."""
+    hours = by_hour(evidence, blocks)
+    return [*_share_faults(policy, evidence, blocks, hours), *_join_faults(policy, evidence, blocks, hours)]
 
 
-def _inner(production: Counts, shadow: Counts) -> npt.NDArray[np.bool_]:
-    chosen = np.zeros(len(production), dtype=np.bool_)
-    one, other = np.flatnonzero(production), np.flatnonzero(shadow)
-    if len(one) and len(other):
-        chosen[max(one[0], other[0]) + 1 : min(one[-1], other[-1])] = True
-    return chosen
-
-
-def _by_hour(columns: _Columns) -> tuple[HourOfMirror, ...]:
-    hours: dict[datetime, list[int]] = {}
-    figures = (columns.requests, columns.mirrored, columns.joinable, columns.joined)
-    for start, *counts in zip(columns.starts, *(column.tolist() for column in figures), strict=True):
-        if any(counts):
-            hour = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-            hours[hour] = [have + more for have, more in zip(hours.get(hour, [0] * 4), counts, strict=True)]
-    return tuple(
-        HourOfMirror(start=hour, requests=counts[0], mirrored=counts[1], joinable=counts[2], joined=counts[3])
-        for hour, counts in sorted(hours.items())
-    )
-
-
-def _share(policy: Policy, evidence: Evidence, requests: int, mirrored: int) -> float:
-    low, high = _accepted(policy, evidence)
-    if evidence.mirror.captured_share == 1:
-        # It is not documented whether a failed answer is captured. A failure is the error gate's matter, so it is not
-        # held against the mirror as well.
-        expected = round(requests * evidence.mirror.configured_share)
-        mirrored = max(mirrored, min(mirrored + _shadow_errors(evidence), expected))
-    elif requests < mirrored <= requests * (1 + policy.share_tolerance):
-        # Around a full minute a request may count before it on the one side and after it on the other.
-        mirrored = requests
-    return math.inf if mirrored > requests else share_evidence(mirrored, requests, low, high)
-
-
-def _accepted(policy: Policy, evidence: Evidence) -> tuple[float, float]:
-    share = evidence.mirror.configured_share
-    return share * (1 - policy.share_tolerance), min(1.0, share * (1 + policy.share_tolerance))
-
-
-def _shadow_errors(evidence: Evidence) -> int:
-    errors = evidence.measures.get("invocation_errors")
-    return sum(errors.events) if isinstance(errors, RateMeasure) else 0
-
-
-def _share_faults(
-    policy: Policy,
-    evidence: Evidence,
-    requests: int,
-    mirrored: int,
-    share: float | None,
-    hours: Sequence[HourOfMirror],
-) -> list[str]:
+def _share(policy: Policy, evidence: Evidence, requests: int, mirrored: int, excused: int) -> float | None:
+    """Log evidence that the mirrored share is not the configured one; None without requests."""
     configured = evidence.mirror.configured_share
+    low, high = configured * (1 - policy.share_tolerance), min(1.0, configured * (1 + policy.share_tolerance))
+    if not requests:
+        return None
+    if mirrored > requests:
+        # Around a full minute CloudWatch may count a request before it on the one side and after it on the other. Of
+        # two counts that know nothing of each other, the shadow's share of both is at most high / (1 + high).
+        return share_evidence(mirrored, mirrored + requests, 0.0, high / (1 + high))
+    mirrored = max(mirrored, min(mirrored + excused, round(requests * configured)))
+    return share_evidence(mirrored, requests, low, high)
+
+
+def _share_faults(policy: Policy, evidence: Evidence, blocks: MirrorBlocks, hours: Sequence[HourOfMirror]) -> list[str]:
+    configured, totals = evidence.mirror.configured_share, blocks.totals()
+    requests, mirrored = totals["requests"], totals["mirrored"]
+    share = _share(policy, evidence, requests, mirrored, totals["excused"])
     if share is not None and share >= -math.log(ALPHA):
         return [
             f"{mirrored:,} of {requests:,} requests were mirrored ({mirrored / requests:.1%}), "
             f"{configured:.1%} are configured"
         ]
-    broken = [
-        hour
-        for number, hour in enumerate(hours, start=1)
-        if hour.requests and _share(policy, evidence, hour.requests, hour.mirrored) >= _threshold(number)
-    ]
-    return [
-        f"from {hour.start:%Y-%m-%d %H:%M} UTC on, {hour.mirrored:,} of an hour's {hour.requests:,} requests were "
-        f"mirrored, {configured:.1%} are configured"
-        for hour in broken[:1]
-    ]
+    for number, hour in enumerate(hours, start=1):
+        share = _share(policy, evidence, hour.requests, hour.mirrored, hour.excused)
+        if share is not None and share >= _threshold(number):
+            return [
+                f"from {hour.start:%Y-%m-%d %H:%M} UTC on, {hour.mirrored:,} of an hour's {hour.requests:,} requests "
+                f"were mirrored, {configured:.1%} are configured"
+            ]
+    return []
 
 
 def _threshold(number: int) -> float:
@@ -216,82 +124,53 @@ def _threshold(number: int) -> float:
     return math.log(number * (number + 1)) - math.log(ALPHA)
 
 
-def _join_faults(
-    policy: Policy, evidence: Evidence, joinable: int, joined: int, hours: Sequence[HourOfMirror]
-) -> list[str]:
+def _is_low(found: int, of: int, minimum: float, number: int) -> bool:
+    return of > 0 and found < minimum * of and share_evidence(found, of, minimum, 1.0) >= _threshold(number)
+
+
+def _join_faults(policy: Policy, evidence: Evidence, blocks: MirrorBlocks, hours: Sequence[HourOfMirror]) -> list[str]:
     # With partial capture it is not documented whether both sides capture the same requests; if not, this remains.
-    minimum = policy.minimum_join_rate * evidence.mirror.captured_share
-
-    def broken(found: int, of: int, number: int) -> bool:
-        return of > 0 and found < minimum * of and share_evidence(found, of, minimum, 1.0) >= _threshold(number)
-
-    if broken(joined, joinable, 1):
+    minimum, totals = policy.minimum_join_rate * evidence.mirror.captured_share, blocks.totals()
+    joined, joinable = totals["joined"], totals["joinable"]
+    if _is_low(joined, joinable, minimum, 1):
         return [
             f"{joined:,} of {joinable:,} captures found their partner ({joined / joinable:.1%}), "
             f"at least {minimum:.1%} are needed"
         ]
     for number, hour in enumerate(hours, start=2):
-        if broken(hour.joined, hour.joinable, number):
+        if _is_low(hour.joined, hour.joinable, minimum, number):
             return [
                 f"from {hour.start:%Y-%m-%d %H:%M} UTC on, {hour.joined:,} of an hour's {hour.joinable:,} captures "
                 f"found their partner, at least {minimum:.1%} are needed"
             ]
-    for number, size in enumerate(evidence.mirror.sizes, start=2):
-        of = min(size.production, size.shadow) if evidence.mirror.configured_share < 1 else size.production
-        if broken(size.paired, of, number):
+    return []
+
+
+def _size_faults(policy: Policy, evidence: Evidence) -> list[str]:
+    """Do requests of one size find their partner as often as all do?
+
+    All sizes share what leaves captures without a partner for good reason: sampling, the time before the shadow's
+    start, captures on their way. So each is held against the rate of all, which is nearer to its own than to that of
+    the others, and the test errs on the safe side.
+    """
+    sizes = evidence.mirror.sizes
+    captures, pairs = sum(size.production for size in sizes), sum(size.paired for size in sizes)
+    if not pairs or not captures:
+        return []
+    minimum = policy.minimum_join_rate * min(1.0, pairs / captures)
+    for number, size in enumerate(sizes, start=1):
+        if _is_low(size.paired, size.production, minimum, number):
             return [
-                f"of the requests from {size.at_least:,} bytes on, {size.paired:,} of {of:,} captures found their "
-                f"partner, at least {minimum:.1%} are needed"
+                f"of the requests from {size.at_least:,} bytes on, {size.paired:,} of {size.production:,} captures "
+                f"found their partner, of all requests {pairs:,} of {captures:,}"
             ]
     return []
 
 
-def _id_faults(evidence: Evidence, joinable: int) -> list[str]:
+def _id_faults(evidence: Evidence) -> list[str]:
+    """Captures of both sides, and not one that can be paired."""
     sides = (evidence.captures.production, evidence.captures.shadow)
-    if joinable or not all(side.fates.get("no_inference_id") for side in sides):
+    keyed = any(evidence.mirror.production) or any(evidence.mirror.shadow) or any(s.fates.get("paired") for s in sides)
+    if keyed or not all(side.fates.get("no_inference_id") for side in sides):
         return []
     return ["the captures carry no inferenceId, so no answers can be paired: callers must send InferenceId"]
-
-
-def _gap_faults(policy: Policy, evidence: Evidence) -> list[str]:
-    """Runs of blocks in which one side goes on and the other is silent, and sides that have stopped."""
-    mirror = evidence.mirror
-    production, shadow = (np.array(column, dtype=np.int64) for column in (mirror.production, mirror.shadow))
-    begins = [int(np.flatnonzero(side)[0]) for side in (production, shadow) if side.any()]
-    if not begins:
-        return []
-    # A side that never came has been silent since the other began.
-    first = max(begins)
-    low, _ = _accepted(policy, evidence)
-    faults = []
-    for name, there, silent, share in (
-        ("the shadow", production, shadow, low),
-        ("production", shadow, production, 1.0),
-    ):
-        begin, length, missing = _longest_silence(there[first:], silent[first:])
-        seconds = length * evidence.blocks.seconds
-        at_end = first + begin + length == evidence.blocks.count
-        if at_end and seconds <= policy.maximum_capture_lag_seconds:
-            continue
-        missing -= _shadow_errors(evidence) if name == "the shadow" else 0
-        if missing > 0 and (share >= 1 or missing * math.log1p(-share) < math.log(IMPOSSIBLE)):
-            start = evidence.blocks.start + timedelta(seconds=(first + begin) * evidence.blocks.seconds)
-            faults.append(
-                f"the captures of {name} have a gap of {seconds:,} s from {start:%Y-%m-%d %H:%M:%S} UTC on, "
-                f"in which the other side has {int(missing):,}"
-            )
-    return faults
-
-
-def _longest_silence(there: Counts, silent: Counts) -> tuple[int, int, int]:
-    """First block, blocks and the other side's captures of the silence in which the other side has most."""
-    best, begin = (0, 0, 0), 0
-    missing = 0
-    for at, (other, own) in enumerate(zip(there.tolist(), silent.tolist(), strict=True)):
-        if own:
-            begin, missing = at + 1, 0
-            continue
-        missing += other
-        if missing > best[2]:
-            best = (begin, at + 1 - begin, missing)
-    return best

@@ -42,15 +42,19 @@ def blocks_to_decision(sequential: "Sequential", margin: float, policy: Policy) 
         return None
     factor = needed / over_time.effective
     if isinstance(sequential, PairedBlocks) and passes and 0 < margin < 1:
-        factor = max(factor, _of_pairs(sequential, margin, estimate, alpha))
+        counted = _of_pairs(sequential, margin, estimate, alpha)
+        if counted is None:
+            return None
+        factor = max(factor, counted)
     return max(0.0, (factor - 1) * have)
 
 
-def _of_pairs(sequential: PairedBlocks, margin: float, estimate: float, alpha: float) -> float:
+def _of_pairs(sequential: PairedBlocks, margin: float, estimate: float, alpha: float) -> float | None:
+    """How many times the pairs so far the counts need; None if no number is enough."""
     worse, better, pairs = sequential.clusters
     if not pairs:
-        return 0.0
+        return None
     needed = pairs_needed(
         margin, min(1.0, max(abs(estimate), (worse + better) / pairs)), alpha, harm=estimate, power=0.5
     )
-    return 0.0 if needed is None else needed / pairs
+    return None if needed is None else needed / pairs

@@ -8,15 +8,17 @@ import json
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
-from pydantic import AwareDatetime
-
 import shadow_provider
+from shadow_provider.policy.base import PolicyError
 from shadow_provider.policy.policy import Policy
 from shadow_provider.verdict.evidence import Evidence
 from shadow_provider.verdict.judge import Judgement, Verdict, judge
 from shadow_provider.verdict.looks import GateState
-from shadow_provider.verdict.measures import Frozen
+from shadow_provider.verdict.measures import Frozen, UtcTime
 from shadow_provider.verdict.notes import describe
+
+_MADE_BY = ("comparator", "ground_truth")
+"""Fields of a policy that say what is counted, so that they cannot be changed once it is."""
 
 
 class ConfigNames(Frozen):
@@ -49,7 +51,7 @@ class LookOfRecord(Frozen):
         gates: all of them, those of segments among them.
     """
 
-    end: AwareDatetime
+    end: UtcTime
     pairs: int
     verdict: Verdict
     gates: tuple[GateAtLook, ...]
@@ -81,7 +83,7 @@ class DecisionRecord(Frozen):
     incumbent_model: str
     candidate_model: str
     configs: ConfigNames
-    created_at: AwareDatetime
+    created_at: UtcTime
     final: bool
     policy: Policy
     evidence: Evidence
@@ -107,8 +109,17 @@ class DecisionRecord(Frozen):
         """The record with its evidence judged once more, by its own policy or by another.
 
         By its own policy it is equal to this one, or the record is not to be trusted.
+
+        Raises:
+            PolicyError: the other policy compares answers in another way, which the evidence cannot tell.
         """
         policy = policy or self.policy
+        for field in _MADE_BY:
+            if getattr(policy, field) != getattr(self.policy, field):
+                raise PolicyError(
+                    f"policy: {field}: is not the one by which this record's evidence was made; take the record's, or "
+                    f"evaluate the captures anew"
+                )
         looks, judgement = judged_looks(policy, self.evidence, final=self.final)
         return self.model_copy(
             update={
