@@ -1,13 +1,11 @@
 """From CloudWatch's figures by block to the measures that gates are judged by, with a cause for each block left out."""
 
-import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 from shadow_provider.evidence.block_figures import SIDES, Column, Figures, Side
+from shadow_provider.statistics.percentiles import needed_samples
 from shadow_provider.verdict.measures import RateMeasure, RatioMeasure
 
 INVOCATIONS = ("Invocations", "Sum")
@@ -18,38 +16,12 @@ ERRORS = {
 }
 SAMPLES = ("ModelLatency", "SampleCount")
 FAILED = ("4xx", "5xx")
-_TAIL_SAMPLES = 5
-_PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d{1,10})?)")
 
 
 def columns_of(percentiles: Sequence[str]) -> tuple[Column, ...]:
     """All columns that measures with these percentiles of latency need."""
     wanted = [INVOCATIONS, *ERRORS.values(), SAMPLES, *(("ModelLatency", each) for each in dict.fromkeys(percentiles))]
     return tuple(Column(side, *what) for side in SIDES for what in wanted)
-
-
-def fraction(percentile: str) -> Fraction:
-    """The share of the samples below a percentile such as `p99.9`, exactly.
-
-    Raises:
-        ValueError: it is no percentile between 0 and 100, both excluded.
-    """
-    matched = _PERCENTILE.fullmatch(percentile)
-    found = Fraction(matched[1]) / 100 if matched else Fraction(0)
-    if not found:
-        raise ValueError(f"{percentile!r} is no percentile such as p50 or p99.9")
-    return found
-
-
-def needed_samples(percentile: str) -> int:
-    """Latency samples that a block must have of each variant for its percentile to count: 5 / (1 - p), rounded up.
-
-    So at least five samples are expected beyond the percentile (p50: 10, p90: 50, p99: 500). The percentile of a small
-    sample is biased by its size: the p99 of 20 samples lies between their two largest, well below the p99 of 200 from
-    the same distribution. With 10 % of the requests mirrored, the shadow would look faster than production in every
-    block, however many blocks there are.
-    """
-    return math.ceil(_TAIL_SAMPLES / (1 - fraction(percentile)))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from shadow_provider.evidence.block_measures import (
     SAMPLES,
     block_measures,
     columns_of,
-    fraction,
 )
 from shadow_provider.evidence.clients import CloudWatchClient
 from shadow_provider.evidence.metric_reader import (
@@ -27,6 +26,7 @@ from shadow_provider.evidence.metric_reader import (
     whole_span,
 )
 from shadow_provider.evidence.window import is_period, kept_for
+from shadow_provider.statistics.percentiles import fraction
 from shadow_provider.verdict.measures import Blocks, RateMeasure, RatioMeasure
 
 CHARTED = ("p50", "p90", "p99")

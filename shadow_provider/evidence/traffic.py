@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from shadow_provider.evidence.block_measures import ERRORS, FAILED, INVOCATIONS, SAMPLES, needed_samples
+from shadow_provider.evidence.block_measures import ERRORS, FAILED, INVOCATIONS, SAMPLES
 from shadow_provider.evidence.clients import CloudWatchClient
 from shadow_provider.evidence.metric_reader import MetricReader, Points, Series, Span
 from shadow_provider.evidence.window import kept_for, kept_since, rounded_down, rounded_up
+from shadow_provider.statistics.percentiles import needed_samples
 from shadow_provider.verdict.traffic import BLOCK_LENGTHS, HourOfTraffic, Traffic, traffic
 
 _HOUR = 3600

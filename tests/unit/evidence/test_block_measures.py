@@ -10,9 +10,8 @@ from shadow_provider.evidence.block_measures import (
     BlockMeasures,
     block_measures,
     columns_of,
-    fraction,
-    needed_samples,
 )
+from shadow_provider.statistics.percentiles import fraction, needed_samples
 from shadow_provider.verdict.measures import RateMeasure, RatioMeasure
 
 Row = tuple[float | None, ...]
