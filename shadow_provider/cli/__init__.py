@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from shadow_provider import __version__
-from shadow_provider.cli import control, demo, evaluating, local, records
+from shadow_provider.cli import control, demo, evaluating, local, planning, records
 
 app = typer.Typer(
     name="sagemaker-shadow",
@@ -40,6 +40,7 @@ def main(
     """Shadow deployments of SageMaker models."""
 
 
+app.command(rich_help_panel=_DECISIONS)(planning.plan)
 app.command(rich_help_panel=_DECISIONS)(evaluating.evaluate)
 app.command(rich_help_panel=_DECISIONS)(records.judge)
 app.command(rich_help_panel=_DECISIONS)(records.report)

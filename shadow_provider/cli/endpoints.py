@@ -30,9 +30,9 @@ class LiveEndpoint:
         active = sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"]
         return cls(name, sagemaker.describe_endpoint_config(EndpointConfigName=active))
 
-    def production(self, given: str | None) -> Mapping[str, Any]:
-        """The production variant, by its name if there are several."""
-        return self._variant("ProductionVariants", given, "--production-variant")
+    def production(self, given: str | None, option: str = "--production-variant") -> Mapping[str, Any]:
+        """The production variant, by its name if there are several; `option` is how a person names it."""
+        return self._variant("ProductionVariants", given, option)
 
     def shadow(self, given: str | None) -> Mapping[str, Any]:
         """The shadow variant, by its name if there are several."""

@@ -1,4 +1,4 @@
-"""`evaluate`, `judge` and `report` on an endpoint that this project did not make: its captures are all they need."""
+"""`plan`, `evaluate`, `judge` and `report` on endpoints that this project did not make."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import Result
 
+from shadow_provider.evidence.window import rounded_down
 from shadow_provider.local import LocalAWS
 from shadow_provider.verdict.record import DecisionRecord
 from tests.aws.conftest import BUCKET, ECHO, poll
+from tests.aws.test_block_metrics import MINUTE, put, request_metrics
 from tests.unit.cli.calling import call, said_wrong
 
 NOISY = """
@@ -92,6 +95,44 @@ def policy(tmp_path: Path) -> str:
     file = tmp_path / "policy.json"
     file.write_text(json.dumps(POLICY))
     return str(file)
+
+
+class TestPlan:
+    @pytest.fixture
+    def busy(self, cloud: Any, credentials: None) -> str:
+        """An endpoint with 3,600 requests in each of the last three whole hours, by what CloudWatch says."""
+        name: str = cloud.endpoint(cloud.config([cloud.variant("AllTraffic", cloud.model())]))
+        end = rounded_down(datetime.now(UTC), 3600)
+        random = np.random.default_rng(3)
+        for minute in range(180):
+            latencies = random.lognormal(9, 0.3, 60).tolist()
+            put(cloud, name, "AllTraffic", end - (minute + 1) * MINUTE, request_metrics(latencies, minute % 2))
+        return name
+
+    def plan(self, local_aws: LocalAWS, *options: str) -> Result:
+        return call("plan", *options, "--endpoint-url", local_aws.endpoint_url, "--region", "us-east-1")
+
+    def test_productions_own_traffic_is_planned_with(self, local_aws: LocalAWS, busy: str) -> None:
+        said = json.loads(self.plan(local_aws, busy, "--hours", "3", "--sampling-percentage", "50", "--json").stdout)
+        assert said["pairs_per_hour"] == 1800
+        assert said["traffic"]["error_rate"] == pytest.approx(1 / 120)
+        by_name = {gate["name"]: gate for gate in said["gates"]}
+        assert "production's rate of late" in by_name["paired_error_rate"]["supposed"]
+        assert "own change between blocks of 300 s" in by_name["model_latency.p90"]["supposed"]
+
+    def test_a_deadline_out_of_reach_has_its_own_exit_code(self, local_aws: LocalAWS, busy: str) -> None:
+        result = self.plan(local_aws, busy, "--variant", "AllTraffic", "--hours", "3", "--policy", "conservative")
+        assert result.exit_code == 3, result.output
+        assert "warning: invocation_error_rate: needs about" in result.stdout
+
+    def test_an_endpoint_without_traffic_can_prove_nothing(self, local_aws: LocalAWS, cloud: Any, busy: str) -> None:
+        silent = cloud.endpoint(cloud.config([cloud.variant("AllTraffic", cloud.model())]))
+        result = self.plan(local_aws, silent)
+        assert result.exit_code == 3, result.output
+        assert "production had no traffic" in result.stdout
+
+    def test_an_endpoint_that_is_not_there_is_one_line(self, local_aws: LocalAWS, credentials: None) -> None:
+        assert "Could not find endpoint" in said_wrong(self.plan(local_aws, "nothing"))
 
 
 class TestEvaluate:

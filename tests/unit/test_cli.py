@@ -64,7 +64,7 @@ def test_version() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        *("evaluate", "judge", "report"),
+        *("plan", "evaluate", "judge", "report"),
         *("local", "watch", "fault", "calls", "reset", "models", "demo-setup", "traffic", "demo"),
     ],
 )
