@@ -133,6 +133,15 @@ PARAMS = {
         300.0, "Seconds that captures may take to arrive in S3; younger evidence waits for the next look.", RUN,
         title="Capture lag (seconds)", kind="number", exclusiveMinimum=0,
     ),
+    "out_of_reach": Param(
+        "warn",
+        "What to do where the deadline cannot reach a deciding gate at production's present traffic: warn in the log, "
+        "or refuse to begin.",
+        type="string",
+        enum=["warn", "refuse"],
+        title="Out of reach",
+        section=EVIDENCE,
+    ),
     "fail_unless_promoted": Param(
         False,
         "Fail the run when the candidate was not promoted, although it was rolled back cleanly.",
@@ -212,6 +221,7 @@ with DAG(
         deadline="{{ params.deadline_hours * 3600 if params.deadline_hours else None }}",
         ground_truth_s3_uri=param("ground_truth_s3_uri"),
         record_s3_uri=param("record_s3_uri"),
+        out_of_reach=param("out_of_reach"),
         fail_unless_promoted=param("fail_unless_promoted"),
         poll_interval=param("poll_interval_seconds"),
         look_interval=param("look_interval_seconds"),

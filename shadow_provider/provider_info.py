@@ -34,6 +34,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _INTEGRATION,
                 "python-modules": [
+                    "shadow_provider.operators.plan",
                     "shadow_provider.operators.model",
                     "shadow_provider.operators.endpoint_config",
                     "shadow_provider.operators.endpoint",

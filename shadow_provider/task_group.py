@@ -19,6 +19,7 @@ from shadow_provider.operators.evaluate import (
     SageMakerShadowEvaluateOperator,
 )
 from shadow_provider.operators.model import SageMakerShadowModelOperator
+from shadow_provider.operators.plan import SageMakerShadowPlanOperator
 from shadow_provider.operators.promote import SageMakerShadowPromoteOperator
 from shadow_provider.operators.rollback import SageMakerShadowRollbackOperator
 from shadow_provider.operators.waiting import DEFAULT_DEFERRABLE, DEFAULT_POLL_SECONDS, DEFAULT_TIMEOUT
@@ -64,6 +65,7 @@ def shadow_deployment(
     deadline: timedelta | float | Any = None,
     ground_truth_s3_uri: Any = None,
     record_s3_uri: Any = None,
+    out_of_reach: Any = "warn",
     fail_unless_promoted: Any = False,
     timeout: timedelta | float = DEFAULT_TIMEOUT,
     poll_interval: Any = DEFAULT_POLL_SECONDS,
@@ -102,6 +104,8 @@ def shadow_deployment(
             None is the policy's.
         ground_truth_s3_uri: prefix of the true labels, where there are any.
         record_s3_uri: prefix for decision records; by default beside the captures.
+        out_of_reach: ``warn``, or ``refuse`` to begin where the deadline cannot reach a deciding gate at production's
+            present traffic.
         fail_unless_promoted: fail the run when the candidate was not promoted, although it was rolled back cleanly.
         timeout: how long each change of the endpoint may take, timedelta or seconds.
         poll_interval: seconds between two looks at the endpoint or at the count of requests.
@@ -137,6 +141,14 @@ def shadow_deployment(
         tooltip="Shadow deployment of a SageMaker model: evidence, verdict, then promotion or rollback",
         default_args={**_DEFAULT_ARGS, **(default_args or {})},  # type: ignore[arg-type]  # attrs hides its type
     ) as group:
+        plan = SageMakerShadowPlanOperator(
+            task_id="plan",
+            policy=policy,
+            deadline=deadline,
+            sampling_percentage=sampling_percentage,
+            out_of_reach=out_of_reach,
+            **common,
+        )
         production = SageMakerShadowModelOperator(
             task_id="create_production_model",
             side="production",
@@ -200,7 +212,7 @@ def shadow_deployment(
             trigger_rule=TriggerRule.NONE_FAILED,
             **common,
         )
-        [production, candidate] >> config >> deploy >> in_service >> evidence >> evaluate >> promote
+        plan >> [production, candidate] >> config >> deploy >> in_service >> evidence >> evaluate >> promote
         promote >> rollback >> clean_up >> conclude
         [evaluate, promote, rollback] >> conclude
     return ShadowDeployment(group=group, evaluate=evaluate, promote=promote, conclude=conclude)
