@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple, Self
 
 from shadow_provider.evidence.metric_reader import Asked, Points, Series, Span
-from shadow_provider.evidence.window import kept_for
+from shadow_provider.evidence.window import kept_since
 from shadow_provider.verdict.measures import Blocks
 
 SETTLED_AFTER = timedelta(minutes=15)
@@ -17,7 +17,6 @@ metric can take up to 15 minutes to be listed.
 """
 
 _FORMAT = 1
-_CLOCK_MARGIN = timedelta(minutes=5)
 
 Side = Literal["production", "shadow"]
 SIDES: tuple[Side, Side] = ("production", "shadow")
@@ -143,8 +142,8 @@ class Reading:
             age = kept.read_at - SETTLED_AFTER - blocks.start
             settled = max(0, age // timedelta(seconds=blocks.seconds))
             first = min(kept.count if kept.read_at == now else min(settled, kept.count), blocks.count)
-        oldest = now - kept_for(blocks.seconds) + _CLOCK_MARGIN
-        too_old = max(0, -((blocks.start - oldest) // timedelta(seconds=blocks.seconds)))
+        expiry = kept_since(blocks.seconds, now)
+        too_old = max(0, -((blocks.start - expiry) // timedelta(seconds=blocks.seconds)))
         return cls(question, blocks, tuple(columns), kept, first, min(max(first, too_old), blocks.count))
 
     @property

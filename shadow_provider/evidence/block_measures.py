@@ -17,7 +17,7 @@ ERRORS = {
     "model": ("InvocationModelErrors", "Sum"),
 }
 SAMPLES = ("ModelLatency", "SampleCount")
-_FAILED = ("4xx", "5xx")
+FAILED = ("4xx", "5xx")
 _TAIL_SAMPLES = 5
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d{1,10})?)")
 
@@ -90,7 +90,7 @@ def block_measures(figures: Figures, percentiles: Sequence[str], count: int) -> 
 
 def _rate(figures: Figures, count: int, gaps: "Counter[str]") -> tuple[RateMeasure, tuple[str, ...]]:
     counted = {side: _Counted(side) for side in SIDES}
-    needed = [Column(side, *what) for side in SIDES for what in (INVOCATIONS, *(ERRORS[kind] for kind in _FAILED))]
+    needed = [Column(side, *what) for side in SIDES for what in (INVOCATIONS, *(ERRORS[kind] for kind in FAILED))]
     for block in range(count):
         both = {side: _counts(figures, side, block) for side in SIDES}
         cause = _cause(figures, needed, block, both)
@@ -129,7 +129,7 @@ def _counts(figures: Figures, side: Side, block: int) -> tuple[int, int | None]:
     SageMaker puts a 0 for a request that did not fail, so a kind that has no figure is not known to be 0.
     """
     invocations = figures.columns[Column(side, *INVOCATIONS)][block]
-    kinds = [figures.columns[Column(side, *ERRORS[kind])][block] for kind in _FAILED]
+    kinds = [figures.columns[Column(side, *ERRORS[kind])][block] for kind in FAILED]
     known = [kind for kind in kinds if kind is not None]
     complete = len(known) == len(kinds) or not invocations
     return round(invocations or 0), round(sum(known)) if complete else None

@@ -5,9 +5,19 @@ from datetime import UTC, datetime, timedelta
 
 from shadow_provider.verdict.evidence import EvidenceWindow
 
-__all__ = ["EvidenceWindow", "hours", "is_period", "kept_for", "period_grain", "rounded_down", "rounded_up"]
+__all__ = [
+    "EvidenceWindow",
+    "hours",
+    "is_period",
+    "kept_for",
+    "kept_since",
+    "period_grain",
+    "rounded_down",
+    "rounded_up",
+]
 
 _HOUR = timedelta(hours=1)
+_CLOCK_MARGIN = timedelta(minutes=5)
 _HIGH_RESOLUTION = (1, 5, 10, 20, 30)
 _RETENTION = ((3600, timedelta(days=455)), (300, timedelta(days=63)), (60, timedelta(days=15)))
 
@@ -58,3 +68,11 @@ def kept_for(seconds: int) -> timedelta:
     A multiple of an hour is answered for 455 days, of five minutes for 63, of a minute for 15, a shorter one for 3 h.
     """
     return next((kept for grain, kept in _RETENTION if seconds % grain == 0), timedelta(hours=3))
+
+
+def kept_since(seconds: int, now: datetime) -> datetime:
+    """The earliest start that CloudWatch surely answers with such periods, whatever its clock says against ours.
+
+    From an earlier one it answers none of the range, or begins it at another time.
+    """
+    return now - kept_for(seconds) + _CLOCK_MARGIN

@@ -234,7 +234,8 @@ def test_blocks_that_cloudwatch_no_longer_keeps_are_missing_and_noted(cloudwatch
 def test_long_blocks_are_kept_longer_by_cloudwatch(cloudwatch: FakeCloudWatch) -> None:
     old = START + timedelta(days=40)
     assert look(cloudwatch, 1, 300, now=old).invocations.production == (77,)
-    assert look(cloudwatch, 1, 3600, now=old).gaps == {}
+    assert look(cloudwatch, 1, 3600, now=START + timedelta(days=100)).gaps == {}
+    assert look(cloudwatch, 1, 300, now=START + timedelta(days=100)).gaps == {"expired": 1}
     assert look(cloudwatch, 1, 60, now=old).gaps == {"expired": 1}
     assert look(cloudwatch, 6, 10, now=START + timedelta(hours=3)).gaps == {"expired": 6}
 
@@ -257,7 +258,7 @@ def test_the_whole_window_has_a_curve_and_utilisation(cloudwatch: FakeCloudWatch
     curve = {point.percentile: point for point in found.latency_curve}
     assert curve["p90"].shadow == pytest.approx(np.percentile(latency, 90))
     # 77 and 52 samples: beyond the 99th percentile there is none to be expected.
-    assert (curve["p99"].production, curve["p99"].shadow) == (None, None)
+    assert (curve["p99"].production, curve["p99"].shadow, curve["p1"].production) == (None, None, None)
     assert [point.percentile for point in found.latency_curve] == sorted(curve, key=lambda name: float(name[1:]))
 
 
