@@ -15,6 +15,8 @@ ERRORS = {
     "model": ("InvocationModelErrors", "Sum"),
 }
 SAMPLES = ("ModelLatency", "SampleCount")
+EXPIRED = "a period that CloudWatch still keeps"
+UNANSWERED = "a complete answer from CloudWatch"
 FAILED = ("4xx", "5xx")
 
 
@@ -30,9 +32,9 @@ class BlockMeasures:
 
     Attributes:
         measures: `invocation_errors`, and `model_latency_<percentile>` for each.
-        gaps: blocks left out of a measure, by cause: `expired` (too old for CloudWatch) and `unanswered` (its answer
-            was not complete) of the rate, `<side>_errors_missing` (invocations without a count of errors), and
-            `latency_<percentile>_missing` (enough samples, no figure).
+        gaps: blocks left out of a measure, by what they are without, in words: the rate needs a period that CloudWatch
+            still keeps, its complete answer, and a count of errors where there are invocations; a ratio needs a figure
+            where there are samples enough.
         thin_blocks: by percentile, blocks with some latency but too few samples of a variant.
         notes: what a person should know of how errors were counted.
     """
@@ -86,12 +88,12 @@ def _cause(
 ) -> str | None:
     """Why no rate can be made of a block; None if one can."""
     if block in figures.expired:
-        return "expired"
+        return EXPIRED
     if not figures.answered(needed, block):
-        return "unanswered"
+        return UNANSWERED
     for side, (invocations, errors) in counts.items():
         if invocations and errors is None:
-            return f"{side}_errors_missing"
+            return f"a count of the errors of {side}"
     return None
 
 
@@ -153,7 +155,7 @@ def _ratio(figures: Figures, percentile: str, count: int, gaps: "Counter[str]") 
             elif production and shadow:
                 ratio = (production, shadow)
             else:
-                gaps[f"latency_{percentile}_missing"] += 1
+                gaps[f"a figure of {percentile} latency"] += 1
         found.append(ratio)
     measure = RatioMeasure(candidate=tuple(each[1] for each in found), reference=tuple(each[0] for each in found))
     return measure, thin

@@ -71,7 +71,7 @@ class BlockMetrics:
             window is rounded outwards to what CloudWatch takes: a minute, five or an hour, by its age.
         utilisation: averages over the window by metric, in percent (of one core or GPU: 400 is four busy cores).
         thin_blocks: by percentile, blocks with too few latency samples to count (see `needed_samples`).
-        gaps: blocks left out of a measure, by cause (see `BlockMeasures`).
+        gaps: blocks left out of a measure, by what they are without (see `BlockMeasures`).
         notes: what CloudWatch did not answer completely, and how late errors were counted, in words.
         calls: calls of GetMetricData, pages included.
         kept: for the next look; None if nothing was read completely.

@@ -4,6 +4,7 @@ What earlier looks have read and settled is kept beside the decision record, so 
 dies has left nothing behind, and the next one gives the same.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ from shadow_provider.verdict.evidence import (
 from shadow_provider.verdict.measures import Blocks, Measure
 
 _LOOKS = "looks.json"
+_ASKED_OF_CAPTURES = {"comparator", "ground_truth", "warm_up_seconds", "segments", "examples"}
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,16 @@ class Kept:
     store: StateStore
     prefix: str
 
-    @property
-    def state(self) -> State:
-        """What the engine keeps."""
-        return State(self.store, f"{self.prefix.strip('/')}/captures")
+    def state(self, policy: Policy, ground_truth_s3_uri: str | None) -> State:
+        """What the engine keeps.
+
+        A task may be run again with another policy, for a longer deadline perhaps. What asks something else of the
+        captures than the looks before did has a folder of its own, so everything is read anew for it.
+        """
+        asked = policy.model_dump(mode="json", include=_ASKED_OF_CAPTURES)
+        question = json.dumps([asked, policy.effective_block_seconds, ground_truth_s3_uri], sort_keys=True)
+        digest = hashlib.sha256(question.encode()).hexdigest()[:16]
+        return State(self.store, f"{self.prefix.strip('/')}/captures-{digest}")
 
     def looks(self) -> tuple[datetime, ...]:
         """The ends of the looks so far."""
@@ -158,7 +166,7 @@ def collect(
             until=blocks.end,
             last=final,
             settings=Settings(block_seconds=blocks.seconds, lag=settled_after, memory_mb=memory_mb),
-            state=None if kept is None else kept.state,
+            state=None if kept is None else kept.state(policy, ground_truth_s3_uri),
             truth=_truth(s3, policy, ground_truth_s3_uri, now),
         )
     metrics = read_block_metrics(
@@ -171,10 +179,9 @@ def collect(
         kept=None if kept is None else kept.metrics(),
         now=now,
     )
-    end = blocks.end if blocks.count else until
     before = () if kept is None else kept.looks()
-    looks = (*(look for look in before if look < end), end)
-    if kept is not None:
+    looks = (*(look for look in before if look < blocks.end), blocks.end)
+    if kept is not None and blocks.count:
         kept.remember(looks, metrics.kept)
     return _evidence(endpoint_name, run, policy, blocks, looks, result, metrics, ground_truth_s3_uri)
 
@@ -220,7 +227,7 @@ def _evidence(
             paired=columns.get("paired", nothing),
             mismatched=columns.get("mismatched", nothing),
         ),
-        metrics=_metrics(metrics),
+        metrics=_metrics(metrics, warm),
         comparison=_description(policy.comparator, None if result is None else result.summary),
         truth=_truth_evidence(policy, blocks, result, given=ground_truth_s3_uri is not None),
         cost=ShadowCost(
@@ -262,13 +269,14 @@ def _captures(endpoint_name: str, run: ShadowRun, result: Result) -> CaptureEvid
     )
 
 
-def _metrics(found: BlockMetrics) -> MetricsEvidence:
+def _metrics(found: BlockMetrics, warm: Sequence[bool]) -> MetricsEvidence:
     def series(both: OfBoth[tuple[Any, ...]]) -> TwoSeries:
         return TwoSeries(production=both.production, shadow=both.shadow)
 
     thin = {f"latencies enough of both variants, for {each}": count for each, count in found.thin_blocks.items()}
     return MetricsEvidence(
-        invocations=series(found.invocations),
+        # The mirror may be measured by these; the other figures are only shown.
+        invocations=series(found.invocations).of_blocks(warm),
         errors={kind: (both.production, both.shadow) for kind, both in found.errors.items()},
         latency={percentile: series(both) for percentile, both in found.latency.items()},
         curve=tuple(

@@ -4,6 +4,7 @@ The shape belongs to the judge, who must be able to judge it again years later; 
 AWS. What is missing is None and never 0.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
@@ -92,6 +93,14 @@ class TwoSeries(Frozen):
     def first(self, count: int) -> "TwoSeries":
         """The first blocks."""
         return TwoSeries.model_construct(production=self.production[:count], shadow=self.shadow[:count])
+
+    def of_blocks(self, chosen: Sequence[bool]) -> "TwoSeries":
+        """The figures of some blocks; the others have none."""
+        return TwoSeries(production=_where(chosen, self.production), shadow=_where(chosen, self.shadow))
+
+
+def _where(chosen: Sequence[bool], figures: Figures) -> Figures:
+    return tuple(figure if here else None for figure, here in zip(figures, chosen, strict=True))
 
 
 class CurvePoint(Frozen):

@@ -33,7 +33,8 @@ def take_look(
 ) -> Result:
     """Look at the captures.
 
-    With a state, only objects are read that no look has read; what a look knows is kept when it has come to its end.
+    With a state, only objects are read that no look has read; what a look knows is kept when it has come to its end,
+    unless it is the last one: that settles what may yet come, so a look that repeats it goes on from the one before.
 
     Args:
         captures: which.
@@ -64,11 +65,12 @@ def take_look(
             if truth is not None:
                 standing.truth = standing.truth or TruthStanding(standing.settled.empty())
                 Grading(connection, truth, standing.truth, captures.start, truth.until or until, folder).run()
-            if state is not None:
+            if state is not None and not last:
                 state.save(connection, captures, settings, comparator, standing, folder, truth)
             waiting = dict(connection.execute("SELECT side, count(*) FROM carry GROUP BY side").fetchall())
             labels = connection.execute("SELECT count(*) FROM labels").fetchall()[0][0]
-    found = _result(standing, provisional, summary, [waiting.get(0, 0), waiting.get(1, 0)], until, comparator)
+    carried = [waiting.get(0, 0), waiting.get(1, 0)]
+    found = _result(standing, provisional, summary, carried, until, comparator, last=last)
     if truth is None or standing.truth is None:
         return found
     count = found.blocks.count
@@ -83,11 +85,13 @@ def _result(
     carried: Sequence[int],
     until: datetime,
     comparator: Comparator,
+    *,
+    last: bool,
 ) -> Result:
     table = standing.settled.merged(provisional)
     length = standing.settled.seconds * 1_000_000
     count = -(-(microseconds(until) - microseconds(standing.settled.start)) // length)
-    settled_until = microseconds(until) if standing.horizon is None and not any(carried) else standing.horizon
+    settled_until = microseconds(until) if last else standing.horizon
     past = 0 if settled_until is None else max(0, settled_until - microseconds(standing.settled.start))
     fates, examples = {}, {}
     for side, name in enumerate(SIDES):

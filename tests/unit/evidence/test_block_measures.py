@@ -120,7 +120,7 @@ def test_enough_samples_without_a_figure_are_a_gap(missing: float | None, withou
         for name in ("production", "shadow")
     }
     found = measured(1, **sides)
-    assert found.gaps == {"latency_p90_missing": 1}
+    assert found.gaps == {"a figure of p90 latency": 1}
     assert found.thin_blocks == {"p90": 0}
     assert found.measures["model_latency_p90"] == RatioMeasure(candidate=(None,), reference=(None,))
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shadow_provider.evidence.block_figures import SETTLED_AFTER, KeptMetrics
+from shadow_provider.evidence.block_measures import EXPIRED, UNANSWERED
 from shadow_provider.evidence.block_metrics import BlockMetrics, OfBoth, read_block_metrics
 from shadow_provider.verdict.measures import Blocks, RateMeasure, RatioMeasure
 from tests.unit.evidence.fakes import ENDPOINT, PRODUCTION, SHADOW, START, FakeCloudWatch
@@ -106,7 +107,7 @@ def test_invocations_without_a_count_of_errors_are_left_out_on_both_sides(
     assert rate(found).trials == (0, 12, 0, 0, 30)
     assert rate(found).reference_trials == (0, 12, 15, 0, 30)
     assert sum(rate(found).events) + sum(rate(found).reference_events) == 0
-    assert found.gaps == {f"{side}_errors_missing": 1}
+    assert found.gaps == {f"a count of the errors of {side}": 1}
     # What is known of the block stays known.
     assert found.invocations.production[0] == 20
     assert ratio(found).candidate[0] == 1004.5
@@ -192,7 +193,7 @@ def test_what_cloudwatch_did_not_answer_completely_is_noted_and_asked_for_again(
     cloudwatch.status = lambda metric: status if metric == "Invocation5XXErrors" else "Complete"
     partial = look(cloudwatch)
     assert f"{SHADOW} Invocation5XXErrors Sum: {status}" in partial.notes
-    assert (rate(partial).n, partial.gaps) == (0, {"unanswered": 5})
+    assert (rate(partial).n, partial.gaps) == (0, {UNANSWERED: 5})
     assert ratio(partial).n == 3
     assert partial.kept is None
     cloudwatch.status = lambda _: "Complete"
@@ -204,7 +205,7 @@ def test_an_incomplete_answer_takes_away_nothing_that_was_settled(cloudwatch: Fa
     early = look(cloudwatch, 2, now=START + 18 * MINUTE)
     cloudwatch.status = lambda _: "PartialData"
     partial = look(cloudwatch, 5, kept=early.kept)
-    assert (rate(partial).trials, partial.gaps["unanswered"]) == ((10, 12, 0, 0, 0), 3)
+    assert (rate(partial).trials, partial.gaps[UNANSWERED]) == ((10, 12, 0, 0, 0), 3)
     assert partial.kept == early.kept
 
 
@@ -220,7 +221,7 @@ def test_blocks_that_cloudwatch_no_longer_keeps_are_missing_and_noted(cloudwatch
     now = START + timedelta(days=15, minutes=-3)
     found = look(cloudwatch, now=now)
     # A margin of 5 minutes for the clocks; in between, the request would have begun too early for some of its blocks.
-    assert found.gaps == {"expired": 2}
+    assert found.gaps == {EXPIRED: 2}
     assert "2 blocks of 60 s are missing: CloudWatch keeps such periods 15 days" in found.notes
     assert found.invocations.production == (None, None, 15, None, 30)
     assert cloudwatch.calls[0]["StartTime"] == START + 2 * MINUTE
@@ -235,9 +236,9 @@ def test_long_blocks_are_kept_longer_by_cloudwatch(cloudwatch: FakeCloudWatch) -
     old = START + timedelta(days=40)
     assert look(cloudwatch, 1, 300, now=old).invocations.production == (77,)
     assert look(cloudwatch, 1, 3600, now=START + timedelta(days=100)).gaps == {}
-    assert look(cloudwatch, 1, 300, now=START + timedelta(days=100)).gaps == {"expired": 1}
-    assert look(cloudwatch, 1, 60, now=old).gaps == {"expired": 1}
-    assert look(cloudwatch, 6, 10, now=START + timedelta(hours=3)).gaps == {"expired": 6}
+    assert look(cloudwatch, 1, 300, now=START + timedelta(days=100)).gaps == {EXPIRED: 1}
+    assert look(cloudwatch, 1, 60, now=old).gaps == {EXPIRED: 1}
+    assert look(cloudwatch, 6, 10, now=START + timedelta(hours=3)).gaps == {EXPIRED: 6}
 
 
 def test_blocks_may_be_shorter_than_a_minute() -> None:

@@ -1,10 +1,9 @@
 """Measures by block: what they refuse, what merging keeps, what they say of the same truth."""
 
-from __future__ import annotations
-
 import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -13,14 +12,12 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from shadow_provider.verdict.measures import (
-    MOST_BLOCKS,
     Blocks,
     Measure,
     PairedMeasure,
     RateMeasure,
     RatioMeasure,
     ScoreMeasure,
-    block_seconds,
 )
 
 LEVEL = math.log(20)
@@ -74,15 +71,29 @@ def test_each_kind_knows_an_equal_candidate_from_a_bad_one() -> None:
         assert lower <= good.estimate <= upper < margin
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 7), st.integers(1, 40))
-def test_grouping_blocks_keeps_all_counts(seed: int, factor: int, blocks: int) -> None:
-    measure = paired(np.random.default_rng(seed), 0.1, 0.1, blocks)
-    coarse = measure.coarser(factor)
-    assert coarse.blocks == math.ceil(blocks / factor)
-    assert [sum(column) for column in coarse.columns.values()] == [sum(column) for column in measure.columns.values()]
-    assert coarse.sequential(20.0).estimate == pytest.approx(measure.sequential(20.0).estimate)
-    first = measure.coarser(1).followed_by(measure)
-    assert (first.n, first.blocks) == (2 * measure.n, 2 * blocks)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.data())
+def test_the_first_blocks_are_what_was_counted_then(seed: int, blocks: int, data: st.DataObject) -> None:
+    rng = np.random.default_rng(seed)
+    count = data.draw(st.integers(0, blocks))
+    for measure in (paired(rng, 0.1, 0.1, blocks), rates(rng, 0.1, 0.1, blocks), scores(rng, 0.0, blocks)):
+        first = measure.first(count)
+        assert first.blocks == count
+        assert measure.blocks == blocks
+        assert type(measure).model_validate(first.model_dump()) == first
+        assert {name: column + measure.columns[name][count:] for name, column in first.columns.items()} == (
+            measure.columns
+        )
+
+
+def test_some_blocks_keep_their_figures_and_the_others_have_none() -> None:
+    rng = np.random.default_rng(3)
+    chosen = [True, False, True]
+    for measure in (paired(rng, 0.1, 0.1, 3), rates(rng, 0.1, 0.1, 3), scores(rng, 0.0, 3), ratios(rng, 0.0, 3)):
+        kept = measure.of_blocks(chosen)
+        nothing = None if isinstance(measure, RatioMeasure) else 0
+        for name, column in kept.columns.items():
+            assert column == (measure.columns[name][0], nothing, measure.columns[name][2])
+        assert type(measure).model_validate(kept.model_dump()) == kept
 
 
 def test_they_survive_json() -> None:
@@ -107,20 +118,10 @@ def test_what_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
         ADAPTER.validate_python(wrong)
 
 
-def test_blocks_without_both_figures_are_left_out_and_percentiles_are_never_averaged() -> None:
-    measure = RatioMeasure(candidate=[1.0, None, 2.0], reference=[1.0, 1.0, None])
+def test_blocks_without_both_figures_are_left_out() -> None:
+    measure = RatioMeasure(candidate=(1.0, None, 2.0), reference=(1.0, 1.0, None))
     assert measure.n == 1
-    with pytest.raises(TypeError, match="asked for anew"):
-        measure.coarser(2)
-
-
-def test_the_length_of_blocks_depends_on_the_span_alone() -> None:
-    assert block_seconds(timedelta(hours=24)) == 60
-    assert block_seconds(timedelta(days=7)) == 600
-    assert block_seconds(timedelta(seconds=40), shortest=2) == 2
-    for days in (1, 3, 10, 30, 200, 400):
-        span = timedelta(days=days)
-        assert span.total_seconds() / block_seconds(span) <= MOST_BLOCKS
+    assert measure.log_ratios == (0.0,)
 
 
 def test_blocks_follow_each_other() -> None:
@@ -128,3 +129,12 @@ def test_blocks_follow_each_other() -> None:
     blocks = Blocks(start=start, seconds=60, count=3)
     assert blocks.starts()[2] == start + timedelta(minutes=2)
     assert blocks.end == start + timedelta(minutes=3)
+
+
+def test_blocks_begin_in_utc_so_that_summer_time_moves_none_of_them() -> None:
+    # The clocks of Berlin went from 2 to 3 on that night.
+    start = datetime(2026, 3, 29, 1, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+    blocks = Blocks(start=start, seconds=3600, count=2)
+    assert [each.isoformat() for each in blocks.starts()] == ["2026-03-29T00:30:00+00:00", "2026-03-29T01:30:00+00:00"]
+    with pytest.raises(ValidationError):
+        Blocks(start=datetime(2026, 3, 29), seconds=60, count=1)  # noqa: DTZ001
