@@ -72,14 +72,12 @@ class SageMakerShadowPlanOperator(DeploymentOperator):
 
         policy = effective_policy(self.policy, deadline=self.deadline)
         made = plan(policy, self._traffic(policy), sampling_percentage=self._share())
-        self.log.info("%s", made.as_text())
+        (self.log.warning if made.warnings else self.log.info)("%s", made.as_text())
         if made.hopeless and self._refuses():
             raise PlanError(
                 f"out_of_reach='refuse': {made.in_one_line()} Nothing was made. Wider margins, a later deadline or a "
                 "larger mirrored share may help."
             )
-        for warning in made.warnings:
-            self.log.warning("%s", warning)
         return {
             "plan": made.in_one_line(),
             "hours": made.hours,

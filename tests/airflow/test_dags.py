@@ -72,6 +72,7 @@ def test_the_group_is_chained_as_designed() -> None:
     def after(task: str) -> set[str]:
         return {name.rpartition(".")[2] for name in dag.get_task(f"shadow_deployment.{task}").downstream_task_ids}
 
+    assert after("plan") == {"create_production_model", "create_shadow_model"}
     assert after("create_production_model") == {"create_endpoint_config"}
     assert after("create_shadow_model") == {"create_endpoint_config"}
     assert "deploy_endpoint" in after("create_endpoint_config")
