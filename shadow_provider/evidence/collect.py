@@ -17,7 +17,7 @@ from shadow_provider.evidence.block_figures import KeptMetrics
 from shadow_provider.evidence.block_metrics import BlockMetrics, OfBoth, read_block_metrics
 from shadow_provider.evidence.clients import CloudWatchClient
 from shadow_provider.evidence.engine.engine import take_look
-from shadow_provider.evidence.engine.model import Captures, Result, Settings
+from shadow_provider.evidence.engine.model import Captures, Result, Settings, Wanted
 from shadow_provider.evidence.engine.state import State
 from shadow_provider.evidence.engine.store import S3Store, StateStore, WritingS3Client
 from shadow_provider.evidence.engine.truth import Truth, TruthResult
@@ -25,6 +25,7 @@ from shadow_provider.evidence.objects import join_key, source, split_uri
 from shadow_provider.evidence.window import rounded_up
 from shadow_provider.plan.endpoint_config import ShadowRun
 from shadow_provider.policy.policy import Policy
+from shadow_provider.policy.segments import HourSegment
 from shadow_provider.verdict.evidence import (
     CaptureEvidence,
     CurvePoint,
@@ -32,12 +33,14 @@ from shadow_provider.verdict.evidence import (
     Evidence,
     MetricsEvidence,
     MirrorEvidence,
+    SegmentEvidence,
     ShadowCost,
     SideCensus,
     Source,
     TruthEvidence,
     TwoSeries,
 )
+from shadow_provider.verdict.hours import by_hour
 from shadow_provider.verdict.measures import Blocks, Measure
 
 _LOOKS = "looks.json"
@@ -168,6 +171,7 @@ def collect(
             settings=Settings(block_seconds=blocks.seconds, lag=settled_after, memory_mb=memory_mb),
             state=None if kept is None else kept.state(policy, ground_truth_s3_uri),
             truth=_truth(s3, policy, ground_truth_s3_uri, now),
+            wanted=Wanted(policy.segments, policy.examples),
         )
     metrics = read_block_metrics(
         cloudwatch,
@@ -218,6 +222,7 @@ def _evidence(
         blocks=blocks,
         looks=looks,
         measures=measures,
+        segments=() if result is None else _segments(policy, blocks, result),
         captures=CaptureEvidence() if result is None else _captures(endpoint_name, run, result),
         mirror=MirrorEvidence(
             configured_share=run.sampling_percentage / 100,
@@ -226,10 +231,12 @@ def _evidence(
             shadow=columns.get("shadow", nothing),
             paired=columns.get("paired", nothing),
             mismatched=columns.get("mismatched", nothing),
+            sizes=() if result is None else result.sizes,
         ),
         metrics=_metrics(metrics, warm),
         comparison=_description(policy.comparator, None if result is None else result.summary),
         truth=_truth_evidence(policy, blocks, result, given=ground_truth_s3_uri is not None),
+        examples=() if result is None else result.examples,
         cost=ShadowCost(
             instance_type=run.shadow_instance_type,
             instance_count=run.shadow_instance_count,
@@ -237,6 +244,12 @@ def _evidence(
         ),
         sources=_sources(run, ground_truth_s3_uri, result),
     )
+
+
+def _segments(policy: Policy, blocks: Blocks, result: Result) -> tuple[SegmentEvidence, ...]:
+    hours = [each for each in policy.segments if isinstance(each, HourSegment)]
+    of_hours = [part for each in hours for part in by_hour(each, blocks, result.columns["paired"], result.measures)]
+    return *of_hours, *result.segments
 
 
 def _warmed_up(policy: Policy, blocks: Blocks) -> tuple[bool, ...]:
@@ -256,7 +269,7 @@ def _captures(endpoint_name: str, run: ShadowRun, result: Result) -> CaptureEvid
             objects=sum(each.key.startswith(prefix) for each in result.objects),
             lines=result.lines[name],
             fates=result.fates[name],
-            examples=result.examples[name],
+            examples=result.places[name],
         )
         for name, prefix in prefixes.items()
     }

@@ -4,7 +4,7 @@ Sections put in what they have, however long it is and whoever wrote it; `fitted
 enough, and the renderers escape. So no section can forget to.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from shadow_provider.report.limits import Limits
@@ -58,6 +58,7 @@ class Table:
         return replace(
             self,
             caption=plain(self.caption, limits.cell),
+            headings=tuple(plain(heading, limits.cell) for heading in self.headings),
             rows=tuple(tuple(plain(cell, longest) for cell in row) for row in self.rows[: limits.rows]),
             left_out=self.left_out + max(0, len(self.rows) - limits.rows),
         )
@@ -70,13 +71,13 @@ class Chart:
     Attributes:
         title: above it.
         description: for who does not see it: what it shows, and what is to be seen.
-        svg: the drawing, made by `charts.canvas` alone.
+        svg: makes the drawing, by `charts.canvas` alone; only asked where it is shown.
         wide: whether it takes the whole width of the page.
     """
 
     title: str
     description: str
-    svg: str
+    svg: Callable[[], str]
     wide: bool = True
 
     def fitted(self, limits: Limits) -> "Chart":
@@ -103,6 +104,15 @@ class Section:
     title: str
     about: str
     parts: tuple[Part, ...]
+
+    def fitted(self, limits: Limits) -> "Section":
+        """It with all its parts within the limits."""
+        return replace(
+            self,
+            title=plain(self.title, limits.cell),
+            about=plain(self.about, limits.sentence),
+            parts=tuple(part.fitted(limits) for part in self.parts),
+        )
 
 
 @dataclass(frozen=True)
@@ -146,9 +156,7 @@ class Document:
             change=plain(self.banner.change, limits.sentence),
             facts=tuple((name, plain(value, limits.cell)) for name, value in self.banner.facts),
         )
-        sections = tuple(
-            replace(section, parts=tuple(part.fitted(limits) for part in section.parts)) for section in self.sections
-        )
+        sections = tuple(section.fitted(limits) for section in self.sections)
         return replace(self, title=plain(self.title, limits.cell), banner=banner, sections=sections)
 
 

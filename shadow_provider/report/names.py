@@ -4,7 +4,7 @@ from shadow_provider.report.text import NOTHING, count, figure
 from shadow_provider.verdict.judge import Verdict
 from shadow_provider.verdict.looks import GateLook, GateState
 from shadow_provider.verdict.measures import Measure
-from shadow_provider.verdict.units import Unit
+from shadow_provider.verdict.units import Unit, show
 
 MEANINGS = {
     Verdict.PROMOTE: "The candidate is proven to be within every margin of the policy and may take production's place.",
@@ -75,3 +75,11 @@ def effective(gate: GateLook) -> str:
 def as_share_of_margin(value: float, gate: GateLook) -> float:
     """A number of the gate as harm in units of its margin: 0 is no harm, 1 is the margin."""
     return (1 - value) / (1 - gate.margin) if gate.unit is Unit.SHARE else value / gate.margin
+
+
+def bounds_of(gate: GateLook) -> str:
+    """Both bounds in the gate's unit; a bound that is not there yet is open."""
+    if gate.estimate is None:
+        return NOTHING
+    lower, upper = ("open" if each is None else show(each, gate.unit) for each in (gate.lower, gate.upper))
+    return f"{lower} to {upper}"

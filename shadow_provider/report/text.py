@@ -19,6 +19,11 @@ def plain(text: str, longest: int) -> str:
     return head if len(text) <= longest else f"{head}… ({len(text):,} characters)"
 
 
+def short(text: str, longest: int) -> str:
+    """As `plain`, for a place in a chart: what is cut is only marked."""
+    return plain(text[:longest], longest) if len(text) <= longest else f"{plain(text[: longest - 1], longest)}…"
+
+
 def count(number: int | None) -> str:
     """A whole number with separators."""
     return NOTHING if number is None else f"{number:,}"

@@ -85,10 +85,8 @@ class Course:
         return uppers[math.ceil(power * DRAWS) - 1]
 
     def counted_share(self) -> float:
-        """Share of the blocks that hold enough requests to count, if these come at random (Poisson)."""
-        from scipy.stats import poisson
-
-        return float(poisson.sf(self.expectation.samples - 1, self.candidate))
+        """Share of the blocks that hold enough requests to count."""
+        return share_with(self.expectation.samples, self.candidate)
 
     def passes(self, margin: float, alpha: float, power: float, blocks: int) -> bool:
         """Whether the gate passes after so many blocks with this probability."""
@@ -152,6 +150,13 @@ def requests_to_pass(
         return Course(expectation, each / share, each, precision, blocks).passes(margin, alpha, power, blocks)
 
     return least(enough, blocks, _MOST_REQUESTS, within=1 / 32)
+
+
+def share_with(samples: int, mean: float) -> float:
+    """Share of the blocks with at least so many requests, if they come at random (Poisson) with this mean."""
+    from scipy.stats import poisson
+
+    return float(poisson.sf(samples - 1, mean))
 
 
 def least(enough: Callable[[int], bool], start: int, most: int, within: float = 0.0) -> int | None:

@@ -1,11 +1,11 @@
 """What a person should change or know before a deployment by a plan is started."""
 
-import math
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shadow_provider.policy.policy import BLOCK_SECONDS, Policy, is_on_pairs
+from shadow_provider.verdict.expected import share_with
 from shadow_provider.verdict.plan_text import shown_hours, shown_provable
 
 if TYPE_CHECKING:
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
 _MOST_UNCOUNTED = 0.1
 """Share of the blocks that may be too empty for a percentile before the plan warns."""
-
-_LUCK = 1.3
-"""Standard deviations that chance may take from a block's requests, nine times of ten."""
 
 
 def warnings_of(plan: "Plan", policy: Policy) -> tuple[str, ...]:
@@ -38,7 +35,7 @@ def _of_gates(plan: "Plan") -> Iterator[str]:
 def _too_empty(plan: "Plan", gate: "GatePlan") -> str:
     per_hour = plan.pairs_per_hour or 0.0
     enough = next(
-        (each for each in BLOCK_SECONDS if each > plan.block_seconds and _holds(per_hour * each / 3600, gate.samples)),
+        (each for each in BLOCK_SECONDS if _holds(per_hour * each / 3600, gate.samples)),
         None,
     )
     advice = (
@@ -54,7 +51,7 @@ def _too_empty(plan: "Plan", gate: "GatePlan") -> str:
 
 
 def _holds(mean: float, samples: int) -> bool:
-    return mean - _LUCK * math.sqrt(mean) >= samples
+    return share_with(samples, mean) >= 1 - _MOST_UNCOUNTED
 
 
 def _of_policy(policy: Policy) -> Iterator[str]:

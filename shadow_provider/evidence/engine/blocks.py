@@ -84,11 +84,10 @@ class BlockTable:
             self.add(f"{outcome.name}/worse", blocks[values > 0])
             self.add(f"{outcome.name}/better", blocks[values < 0])
         elif outcome.bounded:
-            unit = _unit(outcome)
-            rounded = np.round(values / unit) * unit
-            self.add(f"{outcome.name}/totals", blocks, rounded)
-            squared = unit * unit * 2**_GRID_BITS
-            self.add(f"{outcome.name}/squares", blocks, np.round(rounded * rounded / squared) * squared)
+            on_grid = rounded(outcome, values)
+            self.add(f"{outcome.name}/totals", blocks, on_grid)
+            squared = _unit(outcome) ** 2 * 2**_GRID_BITS
+            self.add(f"{outcome.name}/squares", blocks, np.round(on_grid * on_grid / squared) * squared)
 
     def merged(self, other: Self) -> Self:
         """Both tables together."""
@@ -146,6 +145,12 @@ class BlockTable:
         """The table with these columns."""
         columns = {name: np.array(column, dtype=np.float64) for name, column in state.items()}
         return type(self)(self.start, self.seconds, columns)
+
+
+def rounded(outcome: Outcome, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values of an outcome with bounds, on the grid on which their sums are exact."""
+    unit = _unit(outcome)
+    return np.round(values / unit) * unit
 
 
 def _unit(outcome: Outcome) -> float:

@@ -17,7 +17,7 @@ LEAST_MEMORY_MB = 256
 _TABLES = """
 CREATE TABLE carry (
     side TINYINT, object INTEGER, line INTEGER, time BIGINT, inference UBIGINT, event UBIGINT, input UBIGINT,
-    text VARCHAR, media VARCHAR, id UBIGINT, key UBIGINT
+    text VARCHAR, media VARCHAR, size INTEGER, attributes VARCHAR, id UBIGINT, key UBIGINT
 );
 CREATE TABLE seen (side TINYINT, id UBIGINT, time BIGINT);
 """

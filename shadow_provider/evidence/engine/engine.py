@@ -7,14 +7,15 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shadow_provider.comparators.contract import Comparator, Summary
 from shadow_provider.evidence.engine.blocks import BlockTable, microseconds
 from shadow_provider.evidence.engine.database import database
 from shadow_provider.evidence.engine.look import Look
-from shadow_provider.evidence.engine.model import Captures, Result, Settings, Standing
+from shadow_provider.evidence.engine.model import Captures, Result, Settings, Standing, Wanted
+from shadow_provider.evidence.engine.segments import by_pair, segment_evidence
 from shadow_provider.evidence.engine.settling import SIDES
+from shadow_provider.evidence.engine.sizes import size_classes
 from shadow_provider.evidence.engine.state import State
 from shadow_provider.evidence.engine.truth import Grading, Truth, TruthStanding, truth_result
 
@@ -30,6 +31,7 @@ def take_look(
     settings: Settings | None = None,
     state: State | None = None,
     truth: Truth | None = None,
+    wanted: Wanted | None = None,
 ) -> Result:
     """Look at the captures.
 
@@ -44,13 +46,14 @@ def take_look(
         settings: how.
         state: where the looks at this deployment keep what they know; None for a look that stands alone.
         truth: labels of the pairs, if there are any.
+        wanted: segments and examples; none if None.
 
     Raises:
-        OtherQuestionError: the state is one of other captures or of another comparator.
+        OtherQuestionError: the state is one of other captures, another comparator, or other wishes.
         ValueError: a setting is wrong, or the end lies before the start. Errors of the store pass through: a part of
             the captures must not be taken for all of them.
     """
-    settings = settings or Settings()
+    settings, wanted = settings or Settings(), wanted or Wanted()
     if until <= captures.start:
         raise ValueError(f"the window's end ({until}) must be after its start ({captures.start})")
     with tempfile.TemporaryDirectory(prefix="shadow-evidence-", dir=settings.temporary) as name:
@@ -59,18 +62,18 @@ def take_look(
             if state is None:
                 standing = Standing(BlockTable(captures.start, settings.block_seconds))
             else:
-                standing = state.load(connection, captures, settings, comparator, folder, truth)
-            look = Look(connection, captures, settings, comparator, standing, until, last, folder, truth is not None)
+                standing = state.load(connection, captures, settings, comparator, folder, truth, wanted)
+            keep = truth is not None
+            look = Look(connection, captures, settings, comparator, standing, until, last, folder, keep, wanted)
             provisional, summary = look.run()
             if truth is not None:
                 standing.truth = standing.truth or TruthStanding(standing.settled.empty())
                 Grading(connection, truth, standing.truth, captures.start, truth.until or until, folder).run()
             if state is not None and not last:
-                state.save(connection, captures, settings, comparator, standing, folder, truth)
+                state.save(connection, captures, settings, comparator, standing, folder, truth, wanted)
             waiting = dict(connection.execute("SELECT side, count(*) FROM carry GROUP BY side").fetchall())
             labels = connection.execute("SELECT count(*) FROM labels").fetchall()[0][0]
-    carried = [waiting.get(0, 0), waiting.get(1, 0)]
-    found = _result(standing, provisional, summary, carried, until, comparator, last=last)
+    found = _result(look, provisional, summary, [waiting.get(0, 0), waiting.get(1, 0)])
     if truth is None or standing.truth is None:
         return found
     count = found.blocks.count
@@ -78,61 +81,56 @@ def take_look(
     return replace(found, truth=truth_result(standing.truth, truth.comparator, labels, pairs, count))
 
 
-def _result(
-    standing: Standing,
-    provisional: BlockTable,
-    summary: Summary | None,
-    carried: Sequence[int],
-    until: datetime,
-    comparator: Comparator,
-    *,
-    last: bool,
-) -> Result:
-    table = standing.settled.merged(provisional)
-    length = standing.settled.seconds * 1_000_000
-    count = -(-(microseconds(until) - microseconds(standing.settled.start)) // length)
-    settled_until = microseconds(until) if last else standing.horizon
-    past = 0 if settled_until is None else max(0, settled_until - microseconds(standing.settled.start))
-    fates, examples = {}, {}
+def _result(look: Look, provisional: BlockTable, summary: Summary | None, carried: Sequence[int]) -> Result:
+    standing, settled, outcomes = look.standing, look.standing.settled, look.comparator.outcomes
+    table = settled.merged(provisional)
+    length = settled.seconds * 1_000_000
+    count = -(-(microseconds(look.until) - microseconds(settled.start)) // length)
+    settled_until = microseconds(look.until) if look.last else standing.horizon
+    past = 0 if settled_until is None else max(0, settled_until - microseconds(settled.start))
+    overlap = _overlap(table, count)
+    fates, places = {}, {}
     for side, name in enumerate(SIDES):
-        settled = standing.settled
         both = {kind: int(table.column(kind, count).sum()) for kind in ("paired", "mismatched")}
         held = sum(int(provisional.column(kind, count).sum()) for kind in ("paired", "mismatched"))
-        missed = _missed(table, settled.column(f"alone/{name}", count), count)
-        alone = int(settled.column(f"alone/{name}", count).sum())
+        alone = settled.column(f"alone/{name}", count)
+        missed = int(alone[overlap].sum())
         every = standing.fates[side].counts() | {
             "paired": both["paired"],
             "input_mismatch": both["mismatched"],
             "unpaired": missed,
-            "outside_overlap": alone - missed,
+            "outside_overlap": int(alone.sum()) - missed,
             "waiting": carried[side] - held,
         }
         fates[name] = {fate: number for fate, number in sorted(every.items()) if number}
-        examples[name] = standing.fates[side].examples()
+        places[name] = standing.fates[side].examples()
     return Result(
         blocks=table.blocks(count),
         settled_blocks=min(count, past // length),
-        measures=table.measures(comparator.outcomes, count),
+        measures=table.measures(outcomes, count),
         summary=summary,
         fates=fates,
-        examples=examples,
+        places=places,
         columns={kind: tuple(table.column(kind, count).astype(np.int64).tolist()) for kind in _COLUMNS},
         lines=dict(zip(SIDES, standing.lines, strict=True)),
         strict_lines=standing.strict_lines,
         objects=tuple(standing.objects),
         paired_by=standing.paired_by,
         pairs=int(table.column("paired", count).sum()),
+        sizes=size_classes(settled, provisional, overlap, count),
+        segments=segment_evidence(table, by_pair(look.wanted.segments), outcomes, count),
+        examples=tuple(each.example for each in standing.worst.merged(look.wanted.examples, look.waiting).ranked),
     )
 
 
-def _missed(table: BlockTable, alone: NDArray[np.float64], count: int) -> int:
-    """Of the records without a partner, those in blocks in which a partner should have been captured.
+def _overlap(table: BlockTable, count: int) -> slice:
+    """The blocks in which a record without a partner is missed: both sides should have been captured.
 
     These are the blocks between the first and the last that both sides cover, without these two. If one side has
     nothing at all there is no edge to mind.
     """
     production, shadow = (np.flatnonzero(table.column(name, count)) for name in SIDES)
     if not len(production) or not len(shadow):
-        return int(alone.sum())
+        return slice(None)
     first, last = max(production[0], shadow[0]), min(production[-1], shadow[-1])
-    return int(alone[first + 1 : max(first + 1, last)].sum())
+    return slice(int(first) + 1, max(int(first) + 1, int(last)))

@@ -7,7 +7,7 @@ in which look an object was read.
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,9 +17,10 @@ import numpy as np
 from shadow_provider.comparators.contract import Comparator, Summary
 from shadow_provider.evidence.engine.blocks import UNREADABLE, BlockTable, microseconds, moment_of
 from shadow_provider.evidence.engine.keys import PairedBy, choose_key
-from shadow_provider.evidence.engine.model import Captures, Settings, Standing
+from shadow_provider.evidence.engine.model import Captures, Settings, Standing, Wanted
 from shadow_provider.evidence.engine.parts import Oversize, Part, parts
 from shadow_provider.evidence.engine.reading import Piece, load
+from shadow_provider.evidence.engine.segments import add_segments, by_pair
 from shadow_provider.evidence.engine.settling import (
     RECORD,
     Groups,
@@ -29,8 +30,10 @@ from shadow_provider.evidence.engine.settling import (
     groups,
     own_id,
 )
+from shadow_provider.evidence.engine.sizes import add_sizes
 from shadow_provider.evidence.engine.store import StoredObject
 from shadow_provider.evidence.engine.truth import keep_answers
+from shadow_provider.evidence.engine.worst import Worst
 from shadow_provider.evidence.objects import join_key
 from shadow_provider.evidence.window import hours
 
@@ -70,6 +73,8 @@ class Look:
         last: whether no other look follows: then everything is settled.
         folder: takes what is spooled.
         keep_answers: whether the answers of settled pairs wait for labels.
+        wanted: what else is asked for.
+        waiting: the worst disagreements of this look among the pairs that are not settled.
     """
 
     connection: "duckdb.DuckDBPyConnection"
@@ -81,6 +86,8 @@ class Look:
     last: bool
     folder: Path
     keep_answers: bool = False
+    wanted: Wanted = field(default_factory=Wanted)
+    waiting: Worst = field(default_factory=Worst)
 
     def run(self) -> tuple[BlockTable, Summary | None]:
         """Read, settle and reduce; what is not settled yet is reduced apart, and given back."""
@@ -137,7 +144,13 @@ class Look:
 
     def _step(self, batch: Sequence[Piece], horizon: int | None) -> tuple[BlockTable, Summary | None]:
         """Take a batch in, and settle what lies before the horizon; without one, this is the look's last step."""
-        self.standing.strict_lines += load(self.connection, batch, self.standing.fates)
+        self.standing.strict_lines += load(
+            self.connection,
+            batch,
+            self.standing.fates,
+            exact_sizes=self.wanted.exact_sizes,
+            attributes=self.wanted.attributes,
+        )
         for piece in batch:
             if piece.part.temporary:
                 piece.part.path.unlink()
@@ -209,11 +222,15 @@ class Look:
         horizon = self._horizon(step)
         end = microseconds(self.until)
         summary: Summary | None = None
-        for each in groups(self.connection, horizon if step is not None else None):
+        for each in groups(
+            self.connection, horizon if step is not None else None, with_places=self.wanted.examples.count > 0
+        ):
             old = np.ones(len(each.times), dtype=bool) if horizon is None else each.times < horizon
-            self.standing.summary = self._reduce(each.where(old), self.standing.settled, self.standing.summary)
+            self.standing.summary = self._reduce(
+                each.where(old), self.standing.settled, self.standing.summary, self.standing.worst
+            )
             if not old.all():
-                summary = self._reduce(each.where(~old & (each.times < end)), provisional, summary)
+                summary = self._reduce(each.where(~old & (each.times < end)), provisional, summary, self.waiting)
         if self.keep_answers:
             keep_answers(self.connection, horizon)
         if horizon is None:
@@ -241,7 +258,7 @@ class Look:
         oldest = horizon - self.settings.repeats_within // timedelta(microseconds=1)
         self.connection.execute("DELETE FROM seen WHERE time < ?", [oldest])
 
-    def _reduce(self, some: Groups, table: BlockTable, summary: Summary | None) -> Summary | None:
+    def _reduce(self, some: Groups, table: BlockTable, summary: Summary | None, worst: Worst) -> Summary | None:
         blocks = table.index(some.times)
         pairs = some.pairs
         table.add("production", blocks[some.production])
@@ -250,14 +267,18 @@ class Look:
         table.add("mismatched", blocks[some.production & some.shadow & ~some.same_input])
         table.add("alone/production", blocks[~some.shadow])
         table.add("alone/shadow", blocks[~some.production])
+        add_sizes(table, some, blocks)
         if not pairs.any():
             return summary
-        blocks = blocks[pairs]
+        some, blocks = some.paired(), blocks[pairs]
         comparison = self.comparator.compare(*some.answers())
-        for outcome in self.comparator.outcomes:
-            table.add_outcome(outcome, blocks, comparison.values[outcome.name])
+        figures = {outcome: comparison.values[outcome.name] for outcome in self.comparator.outcomes}
+        worst.add(self.wanted.examples, some, figures, self._place)
         production, shadow = comparison.readable
-        table.add_outcome(UNREADABLE, blocks, production.astype(np.float64) - shadow.astype(np.float64))
+        figures[UNREADABLE] = production.astype(np.float64) - shadow.astype(np.float64)
+        for outcome, values in figures.items():
+            table.add_outcome(outcome, blocks, values)
+        add_segments(table, by_pair(self.wanted.segments), some, blocks, figures)
         return _merged(summary, comparison.summary)
 
 

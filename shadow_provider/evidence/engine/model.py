@@ -9,7 +9,11 @@ from shadow_provider.evidence.engine.blocks import BlockTable
 from shadow_provider.evidence.engine.keys import PairedBy
 from shadow_provider.evidence.engine.store import ReadableStore, StoredObject
 from shadow_provider.evidence.engine.truth import TruthResult, TruthStanding
+from shadow_provider.evidence.engine.worst import Worst
 from shadow_provider.evidence.lines import FateCounter
+from shadow_provider.policy.examples import Examples
+from shadow_provider.policy.segments import AttributeSegment, Segment, SizeSegment
+from shadow_provider.verdict.evidence import Example, SegmentEvidence, SizeClass
 from shadow_provider.verdict.measures import Blocks, PairedMeasure, ScoreMeasure
 
 
@@ -65,6 +69,29 @@ class Settings:
     temporary: Path | None = None
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for beside the measures of all pairs.
+
+    Attributes:
+        segments: parts of the traffic; hours of the day among them need no engine and are passed over.
+        examples: how many of the worst disagreements, and how much of them; none by default.
+    """
+
+    segments: tuple[Segment, ...] = ()
+    examples: Examples = field(default_factory=lambda: Examples(count=0))
+
+    @property
+    def exact_sizes(self) -> bool:
+        """Whether a segment goes by the size of requests."""
+        return any(isinstance(each, SizeSegment) for each in self.segments)
+
+    @property
+    def attributes(self) -> bool:
+        """Whether a segment goes by custom attributes."""
+        return any(isinstance(each, AttributeSegment) for each in self.segments)
+
+
 @dataclass
 class Standing:
     """Where the looks have come to: everything but the two tables `carry` and `seen`.
@@ -79,6 +106,7 @@ class Standing:
         paired_by: None until it is known.
         horizon: everything before is settled, in microseconds; None before anything is.
         truth: of the labels; None if none are looked at.
+        worst: disagreements among the settled pairs.
     """
 
     settled: BlockTable
@@ -90,6 +118,7 @@ class Standing:
     paired_by: PairedBy | None = None
     horizon: int | None = None
     truth: TruthStanding | None = None
+    worst: Worst = field(default_factory=Worst)
 
 
 @dataclass(frozen=True)
@@ -102,7 +131,7 @@ class Result:
         measures: by outcome, and `unreadable`.
         summary: the comparator's description of all pairs; None without any.
         fates: of the lines by side; they add up to `lines`.
-        examples: places (`key:line`, or `key` alone) by side and fate.
+        places: examples of fates (`key:line`, or `key` alone) by side and fate.
         columns: of the groups by block: `production`, `shadow`, `paired`, `mismatched`.
         lines: read so far, by side.
         strict_lines: of which the strict reader settled so many, since the fast one could not be trusted with them.
@@ -110,6 +139,9 @@ class Result:
         paired_by: the key; None while one side has no record.
         pairs: so far.
         truth: of the pairs that are settled; None if no labels were looked at.
+        sizes: captures by the size of their request, within the overlap and without those that wait.
+        segments: every value that was asked for, and `(other)`; see `Wanted`.
+        examples: the worst disagreements, worst first.
     """
 
     blocks: Blocks
@@ -117,7 +149,7 @@ class Result:
     measures: dict[str, PairedMeasure | ScoreMeasure]
     summary: Summary | None
     fates: dict[str, dict[str, int]]
-    examples: dict[str, dict[str, tuple[str, ...]]]
+    places: dict[str, dict[str, tuple[str, ...]]]
     columns: dict[str, tuple[int, ...]]
     lines: dict[str, int]
     strict_lines: int
@@ -125,3 +157,6 @@ class Result:
     paired_by: PairedBy | None
     pairs: int
     truth: TruthResult | None = None
+    sizes: tuple[SizeClass, ...] = ()
+    segments: tuple[SegmentEvidence, ...] = ()
+    examples: tuple[Example, ...] = ()

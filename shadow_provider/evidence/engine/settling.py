@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 _ROWS = 32_768
 SIDES = ("production", "shadow")
-RECORD = "side, object, line, time, inference, event, input, text, media"
+RECORD = "side, object, line, time, inference, event, input, text, media, size, attributes"
 
-_ANSWERS = ["production_text", "production_media", "shadow_text", "shadow_media"]
+_ANSWERS = [f"{side}_{name}" for side in SIDES for name in ("text", "media")]
+_PLACES = [f"{side}_{name}" for side in SIDES for name in ("object", "line")]
 
 Booleans = NDArray[np.bool_]
 Times = NDArray[np.int64]
@@ -36,7 +37,8 @@ class Groups:
         production: whether it has production's record.
         shadow: whether it has the shadow's.
         same_input: whether both have the same input; only meaningful where both are there.
-        batch: the answers: `production_text`, `production_media`, `shadow_text`, `shadow_media`.
+        batch: of each side `text` and `media`, with `production_` or `shadow_` before them, and `object` and `line` if
+            places are asked for; `size` of the input, production's where it is known, and production's `attributes`.
     """
 
     times: Times
@@ -63,6 +65,10 @@ class Groups:
             self.same_input[chosen],
             self.batch.filter(pa.array(chosen)),
         )
+
+    def paired(self) -> "Groups":
+        """Only the pairs."""
+        return self.where(self.pairs)
 
     def answers(self) -> tuple["pa.RecordBatch", "pa.RecordBatch"]:
         """Production's and the shadow's answers of the pairs, as comparators take them."""
@@ -153,16 +159,20 @@ def give_keys(connection: "duckdb.DuckDBPyConnection", before: int, after: int) 
     connection.unregister("matched")
 
 
-def groups(connection: "duckdb.DuckDBPyConnection", horizon: int | None) -> Iterator[Groups]:
+def groups(
+    connection: "duckdb.DuckDBPyConnection", horizon: int | None, *, with_places: bool = False
+) -> Iterator[Groups]:
     """The groups before the horizon, all of them if it is None, a batch at a time."""
+    columns = [*_ANSWERS, *(_PLACES if with_places else ())]
+    of_sides = ", ".join(f"{name[0]}.{name.partition('_')[2]} AS {name}" for name in columns)
     reader = connection.sql(
-        """
+        f"""
         SELECT coalesce(p.time, s.time) AS time, p.time IS NOT NULL AS production, s.time IS NOT NULL AS shadow,
             p.input IS NOT DISTINCT FROM s.input AS same_input,
-            p.text AS production_text, p.media AS production_media, s.text AS shadow_text, s.media AS shadow_media
+            {of_sides}, coalesce(p.size, s.size) AS size, p.attributes AS attributes
         FROM (FROM records WHERE side = 0) p FULL JOIN (FROM records WHERE side = 1) s USING (key)
         WHERE $horizon::BIGINT IS NULL OR coalesce(p.time, s.time) < $horizon
-        """,
+        """,  # noqa: S608
         params={"horizon": horizon},
     ).to_arrow_reader(_ROWS)
     for batch in reader:
@@ -170,7 +180,7 @@ def groups(connection: "duckdb.DuckDBPyConnection", horizon: int | None) -> Iter
             np.asarray(batch.column(name).to_numpy(zero_copy_only=False))
             for name in ("time", "production", "shadow", "same_input")
         )
-        yield Groups(times, production, shadow, same_input, batch.select(_ANSWERS))
+        yield Groups(times, production, shadow, same_input, batch.select([*columns, "size", "attributes"]))
 
 
 def carry_on(connection: "duckdb.DuckDBPyConnection", horizon: int) -> None:

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from shadow_provider.comparators.contract import Comparator, Summary
 from shadow_provider.evidence.engine.blocks import BlockTable
-from shadow_provider.evidence.engine.model import Captures, Settings, Standing
+from shadow_provider.evidence.engine.model import Captures, Settings, Standing, Wanted
+from shadow_provider.evidence.engine.segments import by_pair
 from shadow_provider.evidence.engine.store import StateStore, StoredObject
 from shadow_provider.evidence.engine.truth import KEPT, Truth, TruthStanding
+from shadow_provider.evidence.engine.worst import Worst
 from shadow_provider.evidence.lines import FateCounter
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-_FORMAT = 1
+_FORMAT = 2
 _TABLES = ("carry", "seen", *KEPT)
 
 
@@ -36,7 +38,7 @@ class KeptSummary(Summary, Protocol):
 
 
 class OtherQuestionError(ValueError):
-    """The state belongs to other captures or another comparator: looks at one must not be continued by the other."""
+    """The state belongs to other captures, another comparator or other wishes: no look may continue it."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +63,20 @@ class State:
         comparator: Comparator,
         folder: Path,
         truth: Truth | None = None,
+        wanted: Wanted | None = None,
     ) -> Standing:
         """Where the last look came to, with its tables in the database; a beginning if there was none.
 
         A state that another version of the engine or of DuckDB wrote is not continued: everything is read anew.
 
         Raises:
-            OtherQuestionError: the state is one of other captures or of another comparator.
+            OtherQuestionError: the state is one of other captures, another comparator, or other wishes.
         """
         beginning = Standing(BlockTable(captures.start, settings.block_seconds))
         current = self._current()
         if current is None or current["versions"] != _versions():
             return beginning
-        if current["question"] != _question(captures, settings, comparator, truth):
+        if current["question"] != _question(captures, settings, comparator, truth, wanted or Wanted()):
             raise OtherQuestionError(f"{self.prefix}: the state is that of {current['question']}")
         generation = int(current["generation"])
         for table in _TABLES:
@@ -96,6 +99,7 @@ class State:
         standing: Standing,
         folder: Path,
         truth: Truth | None = None,
+        wanted: Wanted | None = None,
     ) -> None:
         """Write the next generation, point to it, and remove the one before the last."""
         current = self._current()
@@ -109,7 +113,7 @@ class State:
         pointer = {
             "generation": generation,
             "versions": _versions(),
-            "question": _question(captures, settings, comparator, truth),
+            "question": _question(captures, settings, comparator, truth, wanted or Wanted()),
         }
         self.store.write(self._pointer, json.dumps(pointer).encode())
         for name in ("standing.json", *(f"{table}.parquet" for table in _TABLES)):
@@ -144,7 +148,9 @@ def _versions() -> dict[str, Any]:
     return {"format": _FORMAT, "duckdb": duckdb.__version__}
 
 
-def _question(captures: Captures, settings: Settings, comparator: Comparator, truth: Truth | None) -> dict[str, Any]:
+def _question(
+    captures: Captures, settings: Settings, comparator: Comparator, truth: Truth | None, wanted: Wanted
+) -> dict[str, Any]:
     return {
         "prefix": captures.prefix,
         "endpoint": captures.endpoint,
@@ -154,6 +160,9 @@ def _question(captures: Captures, settings: Settings, comparator: Comparator, tr
         "block_seconds": settings.block_seconds,
         "comparator": comparator.name,
         "truth": None if truth is None else [truth.prefix, truth.comparator.name],
+        # Whether a segment decides is no matter of what is counted.
+        "segments": [each.model_dump(mode="json", exclude={"declared"}) for each in by_pair(wanted.segments)],
+        "examples": wanted.examples.model_dump(mode="json"),
     }
 
 
@@ -170,6 +179,7 @@ def _as_json(standing: Standing) -> dict[str, Any]:
         "paired_by": standing.paired_by,
         "horizon": standing.horizon,
         "truth": None if standing.truth is None else _truth_as_json(standing.truth),
+        "worst": standing.worst.to_state(),
     }
 
 
@@ -214,6 +224,7 @@ def _standing(found: Mapping[str, Any], beginning: Standing, comparator: Compara
         strict_lines=found["strict_lines"],
         paired_by=found["paired_by"],
         horizon=found["horizon"],
+        worst=Worst.from_state(found["worst"]),
     )
 
 

@@ -1,5 +1,6 @@
 """The slow reader: Python's, strict, line by line. It settles what the fast one must not."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ class Row:
         given: the input's bytes.
         text: the answer, None if there is none or it is no text.
         media: the answer's media type.
+        attributes: the custom attributes as a JSON list of strings; None if there are none, or they are no such list.
     """
 
     line: int
@@ -32,6 +34,7 @@ class Row:
     given: bytes | None
     text: str | None
     media: str | None
+    attributes: str | None
 
 
 def read_strictly(part: Part, key: str, fates: FateCounter) -> Iterator[Row]:
@@ -63,7 +66,14 @@ def _row(line: bytes, number: int) -> Row:
         given=None if given is None else given[0],
         text=None if answer is None else _text(answer[0]),
         media=None if answer is None else _writable(answer[1]),
+        attributes=_attributes(metadata.get("customAttributes")),
     )
+
+
+def _attributes(found: object) -> str | None:
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        return None
+    return json.dumps(found)
 
 
 def _text(content: bytes) -> str | None:

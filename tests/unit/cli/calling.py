@@ -5,9 +5,9 @@ from typer.testing import CliRunner, Result
 from shadow_provider import cli
 
 
-def call(*arguments: str) -> Result:
+def call(*arguments: str, columns: int = 200) -> Result:
     """Call it where nobody watches a screen."""
-    return CliRunner().invoke(cli.app, list(arguments), env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
+    return CliRunner().invoke(cli.app, list(arguments), env={"COLUMNS": f"{columns}", "NO_COLOR": "1", "TERM": "dumb"})
 
 
 def said_wrong(result: Result, code: int = 1) -> str:

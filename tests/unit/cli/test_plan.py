@@ -40,7 +40,10 @@ def test_as_json(tmp_path: Path) -> None:
 
 
 def test_names_of_gates_are_whole_where_nobody_watches() -> None:
-    assert "comparator.length_difference " in call("plan", "--policy", "llm_text").stdout
+    lines = call("plan", "--policy", "conservative", "--requests-per-hour", "100", columns=40).stdout.splitlines()
+    row = next(line for line in lines if line.strip().startswith("invocation_error_rate"))
+    for words in ("< +0.100 pp", " requests", " days", " NO "):
+        assert words in row
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def with_segments(whole: Evidence, policy: Policy, *, parts: int = 0, seed: int 
         for value in segment.values[:count]:
             pairs = tuple(pairs // len(segment.values) for pairs in whole.mirror.paired)
             measures = {
-                name: paired(rng, np.array(pairs), *_rates(measure))
+                name: paired(rng, np.array(pairs, dtype=np.int64), *_rates(measure))
                 for name, measure in whole.measures.items()
                 if isinstance(measure, PairedMeasure) and not name.startswith("truth_")
             }

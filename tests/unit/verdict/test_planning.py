@@ -220,6 +220,11 @@ class TestPercentiles:
         assert longer.gates[0].reached
         assert not any("block_seconds" in warning for warning in longer.warnings)
 
+    def test_a_length_that_does_in_most_blocks_only_is_not_advised(self) -> None:
+        # 510 requests on average in 900 s: 500 of them are there in two blocks of three.
+        found = plan(policy(ModelLatency(percentile="p99", margin=0.1)), traffic(2040), sampling_percentage=100)
+        assert any("block_seconds = 1800 would do" in warning for warning in found.warnings)
+
     def test_where_no_length_does_it_says_so(self) -> None:
         found = plan(policy(ModelLatency(percentile="p99", margin=0.1)), traffic(100), sampling_percentage=100)
         assert any("no length of a block does" in warning for warning in found.warnings)

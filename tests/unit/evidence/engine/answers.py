@@ -11,7 +11,7 @@ import pyarrow as pa
 from shadow_provider.comparators.contract import Comparison
 from shadow_provider.comparators.outcomes import Outcome
 from shadow_provider.evidence.engine.engine import take_look
-from shadow_provider.evidence.engine.model import Captures, Result, Settings
+from shadow_provider.evidence.engine.model import Captures, Result, Settings, Wanted
 from shadow_provider.evidence.engine.store import S3Store
 from tests.unit.evidence.fakes import BUCKET, ENDPOINT, PRODUCTION, SHADOW, FakeS3
 from tests.unit.evidence.lines_of_captures import WINDOW
@@ -78,11 +78,14 @@ def captures(s3: FakeS3, **changes: Any) -> Captures:
     return Captures(**arguments | changes)
 
 
-def look(s3: FakeS3, *, last: bool = True, settings: Settings | None = None, **changes: Any) -> Result:
+def look(
+    s3: FakeS3, *, last: bool = True, settings: Settings | None = None, wanted: Wanted | None = None, **changes: Any
+) -> Result:
     return take_look(
         captures(s3, **changes),
         Numbers(),
         until=WINDOW.end,
         last=last,
         settings=settings or Settings(memory_mb=256, threads=1),
+        wanted=wanted,
     )

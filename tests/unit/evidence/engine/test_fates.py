@@ -166,7 +166,7 @@ def test_what_cannot_be_read_has_a_place() -> None:
     s3 = FakeS3()
     s3.put(capture_key(PRODUCTION), GOOD, b"oops", line(capture("b")))
     found = look(s3)
-    assert found.examples["production"] == {"not_json": (f"{capture_key(PRODUCTION)}:2",)}
+    assert found.places["production"] == {"not_json": (f"{capture_key(PRODUCTION)}:2",)}
     assert found.strict_lines == 3
 
 

@@ -9,15 +9,24 @@ from typing import Any
 import pytest
 
 from shadow_provider.evidence.engine.engine import take_look
-from shadow_provider.evidence.engine.model import Result, Settings
+from shadow_provider.evidence.engine.model import Result, Settings, Wanted
 from shadow_provider.evidence.engine.state import OtherQuestionError, State
 from shadow_provider.evidence.engine.store import FolderStore, S3Store
+from shadow_provider.policy.examples import Examples
+from shadow_provider.policy.segments import AttributeSegment, HourSegment, SizeSegment
 from tests.unit.evidence.engine.answers import Numbers, captures
 from tests.unit.evidence.fakes import BUCKET, PRODUCTION, SHADOW, START, FakeS3, capture, capture_key, line
 
 LAG = timedelta(minutes=30)
 HOURS = 4
 END = START + timedelta(hours=HOURS)
+WANTED = Wanted(
+    segments=(
+        SizeSegment(name="size", edges=(3, 2000)),
+        AttributeSegment(name="tier", key="tier", values=("gold", "free")),
+    ),
+    examples=Examples(count=7, show="answers"),
+)
 SETTINGS = Settings(memory_mb=256, threads=1, block_seconds=300, lag=LAG, batch_bytes=20_000)
 
 
@@ -46,6 +55,7 @@ def traffic(random: Random, *, with_ids: bool, requests: int = 400) -> Arriving:
             if fate < 0.05:
                 continue
             given = "other" if fate < 0.08 else f"{number if with_ids else number % 50}"
+            given += "," * 3000 * (number % 7 == 0)
             answer = f"{random.randrange(3)}" if fate < 0.95 else "oops"
             for copy in range(2 if 0.1 < fate < 0.2 else 1):
                 # A copy says the same, now and then of a later time.
@@ -53,6 +63,9 @@ def traffic(random: Random, *, with_ids: bool, requests: int = 400) -> Arriving:
                 time = max(moment + timedelta(seconds=delay), START) + later
                 document = capture(identity, given=given, answer=answer, time=time)
                 document["eventMetadata"]["eventId"] = f"{variant}-{number}"
+                if number % 5:
+                    tier = ("tier=gold", "a=1,tier=free", "tier=x")[number % 3]
+                    document["eventMetadata"]["customAttributes"] = [tier]
                 content = line(document)
                 if fate > 0.98:
                     content = content[: random.randrange(len(content))] or b"x"
@@ -81,11 +94,28 @@ def comparable(found: Result) -> dict[str, Any]:
         "objects": sorted(found.objects),
         "pairs": found.pairs,
         "paired_by": found.paired_by,
+        "sizes": found.sizes,
+        "segments": found.segments,
+        "examples": found.examples,
     }
 
 
 def alone(arriving: Arriving, settings: Settings = SETTINGS) -> Result:
-    return take_look(captures(arriving.at(END + LAG)), Numbers(), until=END, last=True, settings=settings)
+    store = captures(arriving.at(END + LAG))
+    return take_look(store, Numbers(), until=END, last=True, settings=settings, wanted=WANTED)
+
+
+def seen(arriving: Arriving, now: datetime, state: State, *, last: bool = False) -> Result:
+    """A look at what is there by now."""
+    return take_look(
+        captures(arriving.at(now)),
+        Numbers(),
+        until=min(now, END) if last else now,
+        last=last,
+        settings=SETTINGS,
+        state=state,
+        wanted=WANTED,
+    )
 
 
 @pytest.mark.parametrize("with_ids", [True, False])
@@ -97,15 +127,17 @@ def test_any_split_into_looks_ends_the_same(seed: int, with_ids: bool, tmp_path:
     moments = sorted(random.sample(range(60, HOURS * 60), random.randrange(1, 9)))
     for minutes in moments:
         now = START + timedelta(minutes=minutes)
-        found = take_look(captures(arriving.at(now)), Numbers(), until=now, settings=SETTINGS, state=state)
+        found = seen(arriving, now, state)
         for side, count in found.lines.items():
             assert sum(found.fates[side].values()) == count
-    last = take_look(captures(arriving.at(END + LAG)), Numbers(), until=END, last=True, settings=SETTINGS, state=state)
+    last = seen(arriving, END + LAG, state, last=True)
     whole = alone(arriving, replace(SETTINGS, batch_bytes=1 << 30))
     assert comparable(last) == comparable(whole)
     assert comparable(alone(arriving)) == comparable(whole)
     assert whole.fates["shadow"].keys() >= {"paired", "unpaired", "not_json"}
     assert "late" not in whole.fates["shadow"]
+    assert {each.value for each in whole.segments} >= {"<3", ">=2000", "gold", "free", "(other)"}
+    assert len(whole.examples) == 7
 
 
 def test_a_look_reads_only_what_is_new() -> None:
@@ -151,17 +183,11 @@ def test_a_look_that_dies_is_repeated_with_the_same_result(failing: int, tmp_pat
     arriving = traffic(Random(1), with_ids=True)
     early = START + timedelta(hours=2)
     state = State(FolderStore(tmp_path), "state")
-    take_look(captures(arriving.at(early)), Numbers(), until=early, settings=SETTINGS, state=state)
+    seen(arriving, early, state)
     later = early + timedelta(hours=1)
     with pytest.raises(OSError, match="power"):
-        take_look(
-            captures(arriving.at(later)),
-            Numbers(),
-            until=later,
-            settings=SETTINGS,
-            state=State(Dying(tmp_path), "state"),
-        )
-    last = take_look(captures(arriving.at(END + LAG)), Numbers(), until=END, last=True, settings=SETTINGS, state=state)
+        seen(arriving, later, State(Dying(tmp_path), "state"))
+    last = seen(arriving, END + LAG, state, last=True)
     assert comparable(last) == comparable(alone(arriving))
 
 
@@ -184,6 +210,16 @@ def test_a_state_of_another_question_is_refused(tmp_path: Path) -> None:
     take_look(captures(FakeS3()), Numbers(), until=now, settings=SETTINGS, state=state)
     with pytest.raises(OtherQuestionError, match="state"):
         take_look(captures(FakeS3(), endpoint="other"), Numbers(), until=now, settings=SETTINGS, state=state)
+    others = (
+        Wanted(segments=WANTED.segments[:1]),
+        Wanted(segments=WANTED.segments[1:]),
+        Wanted(examples=Examples(count=1)),
+    )
+    for wanted in others:
+        with pytest.raises(OtherQuestionError, match="state"):
+            take_look(captures(FakeS3()), Numbers(), until=now, settings=SETTINGS, state=state, wanted=wanted)
+    hours = Wanted(segments=(HourSegment(name="day", edges=(8, 20)),))
+    take_look(captures(FakeS3()), Numbers(), until=now, settings=SETTINGS, state=state, wanted=hours)
 
 
 def test_a_state_of_another_version_is_begun_anew(tmp_path: Path) -> None:
@@ -193,6 +229,6 @@ def test_a_state_of_another_version_is_begun_anew(tmp_path: Path) -> None:
     now = START + timedelta(minutes=30)
     take_look(captures(s3), Numbers(), until=now, settings=SETTINGS, state=state)
     pointer = tmp_path / "state" / "current.json"
-    pointer.write_text(pointer.read_text().replace('"format": 1', '"format": 0'))
+    pointer.write_text(pointer.read_text().replace('"format": 2', '"format": 0'))
     found = take_look(captures(s3), Numbers(), until=now, settings=SETTINGS, state=state)
     assert found.lines["production"] == 1
