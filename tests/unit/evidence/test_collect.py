@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from shadow_provider.evidence.collect import Kept, blocks_until, collect
 from shadow_provider.evidence.engine.store import FolderStore, S3Store
 from shadow_provider.plan.endpoint_config import ShadowRun
+from shadow_provider.policy.examples import Examples
 from shadow_provider.policy.gates import Accuracy, Agreement, InvocationErrorRate, ModelLatency
 from shadow_provider.policy.policy import Policy
+from shadow_provider.policy.segments import HourSegment, SizeSegment
 from shadow_provider.verdict.evidence import Evidence
 from shadow_provider.verdict.judge import Verdict, judge
 from shadow_provider.verdict.measures import PairedMeasure, RateMeasure, RatioMeasure
@@ -188,6 +190,18 @@ def test_all_columns_have_the_blocks_of_the_look(traffic: Traffic) -> None:
 
 
 # -- looks ------------------------------------------------------------------------------------------------------------
+
+
+def test_segments_sizes_and_examples_are_part_of_the_evidence(traffic: Traffic) -> None:
+    segments = (HourSegment(name="day", edges=(11, 23)), SizeSegment(name="size", edges=(5, 6)))
+    policy = POLICY.model_copy(update={"segments": segments, "examples": Examples(count=3)})
+    found = traffic.look(END, there=END + LAG, policy=policy, final=True)
+    pairs = {(each.segment, each.value): sum(each.pairs) for each in found.segments}
+    assert pairs["day", "11-23"] + pairs["day", "23-11"] == pairs["size", "5-5"] == found.pairs
+    assert pairs["day", "11-23"] == sum(found.mirror.paired[60:])
+    assert [each.production for each in found.mirror.sizes] == [sum(found.mirror.production[1:-1]), *[0] * 7]
+    assert len(found.examples) == 3
+    assert {each.outcome for each in found.examples} == {"disagrees"}
 
 
 def same_but_looks(one: Evidence, other: Evidence) -> None:
