@@ -15,9 +15,10 @@ from shadow_provider.links.report import SageMakerShadowReportLink
 from shadow_provider.links.sagemaker import SageMakerShadowEndpointLink
 from shadow_provider.operators.base import DeploymentOperator, final_errors, is_templated, seconds
 from shadow_provider.operators.waiting import DEFAULT_DEFERRABLE
-from shadow_provider.plan.arguments import none_of_jinja
+from shadow_provider.plan.arguments import S3Uri, Specification, none_of_jinja
 from shadow_provider.plan.endpoint_config import ShadowRun
-from shadow_provider.plan.errors import EndpointChangedError
+from shadow_provider.plan.endpoint_state import Progress, outcome_of
+from shadow_provider.plan.errors import EndpointChangedError, PlanError
 from shadow_provider.policy.policy import Policy
 from shadow_provider.policy.reading import read_policy
 
@@ -27,8 +28,22 @@ if TYPE_CHECKING:
 
 # Captures are delivered minutes late, each instance its own: the newest minutes hold only some of the pairs.
 DEFAULT_CAPTURE_LAG_SECONDS = 300.0
+# With less, what reads the captures cannot join what it has spilled; it is too heavy to be asked at DAG parse.
+_LEAST_MEMORY_MB = 256
 # So many times the usual lag, and what has not come is taken for lost.
 _SETTLED_AFTER_LAGS = 6
+
+
+def now() -> datetime:
+    """The time by which looks are taken, in UTC."""
+    return datetime.now(tz=UTC)
+
+
+class _Places(Specification):
+    """Where labels come from and records go to."""
+
+    ground_truth_s3_uri: S3Uri | None = None
+    record_s3_uri: S3Uri | None = None
 
 
 class SageMakerShadowEvaluateOperator(DeploymentOperator):
@@ -95,29 +110,36 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
         self.record_s3_uri = record_s3_uri
         self.memory_mb = memory_mb
         self.deferrable = deferrable
+        if memory_mb < _LEAST_MEMORY_MB:
+            raise PlanError(f"memory_mb={memory_mb!r}: must be at least {_LEAST_MEMORY_MB}")
         if not any(is_templated(each) for each in (policy, deadline, look_interval)):
             self._effective_policy()
+        _Places.parse_partly("", self._places, is_templated)
 
     def run_step(self, context: Context) -> dict[str, Any]:
         """Look until decided."""
+        policy, places = self._effective_policy(), _Places.parse("", self._places)
         run = self.hook.shadow_run(self.deployment)
-        policy = self._effective_policy()
         deadline = run.since + timedelta(hours=policy.deadline_hours)
-        uri = self._record_uri(run)
+        uri = self._record_uri(run, places)
         while True:
-            record = self._decided(uri) or self._look(run, policy, deadline, uri)
+            record = self._decided(uri) or self._look(run, policy, deadline, places, uri)
             if record is not None:
                 return self._result(context, record, uri)
-            pause = min(policy.look_interval_seconds, (deadline - datetime.now(tz=UTC)).total_seconds())
+            pause = max(0.0, min(policy.look_interval_seconds, (deadline - now()).total_seconds()))
             if self.deferrable:
-                moment = datetime.now(tz=UTC) + timedelta(seconds=max(pause, 0))
+                moment = now() + timedelta(seconds=pause)
                 self.defer(trigger=DateTimeTrigger(moment=moment), method_name="execute_complete")
-            time.sleep(max(pause, 0))
+            time.sleep(pause)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Look again after the trigger fired."""
         with final_errors():
             return self.run_step(context)
+
+    @property
+    def _places(self) -> dict[str, Any]:
+        return {"ground_truth_s3_uri": self.ground_truth_s3_uri, "record_s3_uri": self.record_s3_uri}
 
     def _effective_policy(self) -> Policy:
         return effective_policy(self.policy, deadline=self.deadline, look_interval=self.look_interval)
@@ -131,15 +153,18 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
         self.log.info("This deployment was decided before; the record stands in %s", uri)
         return DecisionRecord.model_validate_json(document)
 
-    def _look(self, run: ShadowRun, policy: Policy, deadline: datetime, uri: str) -> DecisionRecord | None:
+    def _look(
+        self, run: ShadowRun, policy: Policy, deadline: datetime, places: _Places, uri: str
+    ) -> DecisionRecord | None:
         from shadow_provider.verdict.judge import judge
         from shadow_provider.verdict.record import ConfigNames, DecisionRecord, decide
         from shadow_provider.verdict.render import progress
 
         self._check_endpoint(run)
-        now = datetime.now(tz=UTC)
-        final = now >= deadline
-        evidence = self._collect(run, policy, now, uri, final=final)
+        # What comes after the deadline is not waited for, so the last look is the same however late it is taken.
+        moment = min(now(), deadline)
+        final = moment == deadline
+        evidence = self._collect(run, policy, places, moment, uri, final=final)
         judgement = judge(policy, evidence, final=final)
         self.log.info("Look %d, evidence until %s. %s", len(evidence.looks),
                       evidence.looks[-1].isoformat(timespec="seconds"), progress(judgement))  # fmt: skip
@@ -163,13 +188,20 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
 
     def _check_endpoint(self, run: ShadowRun) -> None:
         state = self.hook.endpoint_state(self.endpoint_name)
-        if state is None or not state.serves(run.config_name):
+        # Autoscaling and SageMaker's own maintenance change the endpoint too, and leave it on its config.
+        if (
+            state is None
+            or state.active_config != run.config_name
+            or outcome_of(state, run.config_name).progress is Progress.FAILED
+        ):
             raise EndpointChangedError(
                 f"Endpoint {self.endpoint_name} should serve the shadow config {run.config_name}; it is "
                 f"{state.summary() if state else 'gone'}. What was gathered cannot be judged as this deployment's."
             )
 
-    def _collect(self, run: ShadowRun, policy: Policy, now: datetime, uri: str, *, final: bool) -> Evidence:
+    def _collect(
+        self, run: ShadowRun, policy: Policy, places: _Places, moment: datetime, uri: str, *, final: bool
+    ) -> Evidence:
         from shadow_provider.evidence.collect import Kept, collect
         from shadow_provider.evidence.engine.store import S3Store
         from shadow_provider.evidence.objects import split_uri
@@ -182,16 +214,17 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
             endpoint_name=self.endpoint_name,
             run=run,
             policy=policy,
-            until=now - lag,
+            until=moment - lag,
             final=final,
-            ground_truth_s3_uri=none_of_jinja(self.ground_truth_s3_uri),
+            ground_truth_s3_uri=places.ground_truth_s3_uri,
             kept=Kept(S3Store(self.hook.s3, bucket), f"{key.removesuffix('.json')}-looks"),
             settled_after=_SETTLED_AFTER_LAGS * lag,
             memory_mb=self.memory_mb,
+            now=now(),
         )
 
-    def _record_uri(self, run: ShadowRun) -> str:
-        prefix = none_of_jinja(self.record_s3_uri) or f"{run.capture_s3_uri.rstrip('/')}/shadow-decisions"
+    def _record_uri(self, run: ShadowRun, places: _Places) -> str:
+        prefix = places.record_s3_uri or f"{run.capture_s3_uri.rstrip('/')}/shadow-decisions"
         # The moment the shadow config was made tells a deployment that was cleaned up and run again from its first run.
         made = run.since.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
         return f"{prefix.rstrip('/')}/{self.endpoint_name}/{run.config_name}-{made}.json"
