@@ -66,6 +66,16 @@ def test_the_long_run_variance_is_not_below_that_of_newey_and_west(rho: float) -
     assert 1.0 <= np.mean(ours) / np.mean(newey_west) <= 1.6
 
 
+def test_a_slow_swing_under_much_noise_is_not_missed() -> None:
+    """Neighbours show little of it; the batches see it, and how much of it goes on beyond them."""
+    rng = np.random.default_rng(14)
+    found = []
+    for _ in range(30):
+        swing = math.sqrt(0.3) * autoregression(rng, 3000, 0.97)
+        found.append(long_run_variance(swing + math.sqrt(0.7) * rng.standard_normal(3000)).variance)
+    assert np.median(found) >= 0.3 * (1 + 0.97) / (1 - 0.97) + 0.7
+
+
 def test_for_short_series_the_long_run_variance_is_that_of_an_autoregression_of_first_order() -> None:
     series = autoregression(np.random.default_rng(12), 40, 0.5)
     lag_one = float(acf(series, nlags=1, fft=False)[1])
