@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
+from uuid import uuid4
 
 from shadow_provider.comparators.contract import Comparator, Summary
 from shadow_provider.evidence.engine.blocks import BlockTable
@@ -45,7 +46,8 @@ class OtherQuestionError(ValueError):
 class State:
     """Where looks at one deployment keep what they know.
 
-    One look at a time: of two at once, one is lost, and is repeated by the next.
+    Of two looks at once, one is lost, and is repeated by the next. A look that dies may leave a few files that no
+    pointer leads to.
 
     Attributes:
         store: a bucket or a folder.
@@ -78,7 +80,7 @@ class State:
             return beginning
         if current["question"] != _question(captures, settings, comparator, truth, wanted or Wanted()):
             raise OtherQuestionError(f"{self.prefix}: the state is that of {current['question']}")
-        generation = int(current["generation"])
+        generation = str(current["generation"])
         for table in _TABLES:
             path = folder / f"{table}.parquet"
             path.write_bytes(self._read(self._key(generation, f"{table}.parquet")))
@@ -102,8 +104,10 @@ class State:
         wanted: Wanted | None = None,
     ) -> None:
         """Write the next generation, point to it, and remove the one before the last."""
-        current = self._current()
-        generation = 1 if current is None else int(current["generation"]) + 1
+        current = self._current() or {"number": 0, "generation": None, "before": None}
+        number = int(current["number"]) + 1
+        # Of two looks at once each writes a generation of its own: files of both would make a state that never was.
+        generation = f"{number:06}-{uuid4().hex[:8]}"
         for table in _TABLES:
             path = folder / f"{table}.parquet"
             connection.execute(f"COPY {table} TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
@@ -111,13 +115,16 @@ class State:
             path.unlink()
         self.store.write(self._key(generation, "standing.json"), json.dumps(_as_json(standing)).encode())
         pointer = {
+            "number": number,
             "generation": generation,
+            "before": current["generation"],
             "versions": _versions(),
             "question": _question(captures, settings, comparator, truth, wanted or Wanted()),
         }
         self.store.write(self._pointer, json.dumps(pointer).encode())
-        for name in ("standing.json", *(f"{table}.parquet" for table in _TABLES)):
-            self.store.delete(self._key(generation - 2, name))
+        if current["before"] is not None:
+            for name in ("standing.json", *(f"{table}.parquet" for table in _TABLES)):
+                self.store.delete(self._key(current["before"], name))
 
     @property
     def _folder(self) -> str:
@@ -127,8 +134,8 @@ class State:
     def _pointer(self) -> str:
         return f"{self._folder}current.json"
 
-    def _key(self, generation: int, name: str) -> str:
-        return f"{self._folder}{generation:06}/{name}"
+    def _key(self, generation: str, name: str) -> str:
+        return f"{self._folder}{generation}/{name}"
 
     def _current(self) -> dict[str, Any] | None:
         if not any(each.key == self._pointer for each in self.store.listed(self._folder)):
