@@ -38,6 +38,7 @@ class Table:
         rows: as many cells each as there are headings; the first one names the row.
         numeric: columns of numbers.
         code: columns of payload or names of objects, shown in a fixed width.
+        words: columns of several words, which are kept from being squeezed.
         state: the column with a state, if there is one.
         left_out: rows that were not taken in.
         payload: whether cells are answers, which may be longer than others.
@@ -48,6 +49,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     numeric: frozenset[int] = frozenset()
     code: frozenset[int] = frozenset()
+    words: frozenset[int] = frozenset()
     state: int | None = None
     left_out: int = 0
     payload: bool = False
@@ -167,6 +169,7 @@ def table(
     *,
     numeric: Iterable[int] = (),
     code: Iterable[int] = (),
+    words: Iterable[int] = (),
     state: int | None = None,
     payload: bool = False,
 ) -> Table:
@@ -177,6 +180,7 @@ def table(
         rows=tuple(tuple(row) for row in rows),
         numeric=frozenset(numeric),
         code=frozenset(code),
+        words=frozenset(words),
         state=state,
         payload=payload,
     )

@@ -27,9 +27,8 @@ NUMERIC = (2, 3, 4, 5, 6)
 def section(record: DecisionRecord, limits: Limits) -> Section:
     """Checklist, cover."""
     judgement = record.judgement
-    distrust: list[Part] = [Sentence(DISTRUST, warning=True)] if judgement.mirror.faults else []
     parts: list[Part] = [
-        *distrust,
+        *_distrust(record),
         gate_table("Checklist", record, judgement.gates),
         *overview("All gates against their limits", "forest", judgement.gates, limits),
         _meanings(judgement.gates),
@@ -45,6 +44,10 @@ def section(record: DecisionRecord, limits: Limits) -> Section:
     )
 
 
+def _distrust(record: DecisionRecord) -> list[Part]:
+    return [Sentence(DISTRUST, warning=True)] if record.judgement.mirror.faults else []
+
+
 def funnels(record: DecisionRecord, limits: Limits) -> Section | None:
     """Each gate over the looks: those that decide first."""
     judgement = record.judgement
@@ -57,9 +60,8 @@ def funnels(record: DecisionRecord, limits: Limits) -> Section | None:
     ]
     if not known:
         return None
-    parts: list[Part] = [
-        _funnel(record, gate, f"funnel-{number}", limits) for number, gate in enumerate(known[: limits.charts])
-    ]
+    parts = _distrust(record)
+    parts += [_funnel(record, gate, f"funnel-{number}", limits) for number, gate in enumerate(known[: limits.charts])]
     if len(known) > limits.charts:
         parts.append(Sentence(f"{len(known) - limits.charts:,} more gates are in the record."))
     return Section(
@@ -108,7 +110,7 @@ def described(gates: Sequence[GateLook]) -> str:
 
 def gate_table(caption: str, record: DecisionRecord, gates: tuple[GateLook, ...]) -> Table:
     """Gates with all their numbers."""
-    return table(caption, HEADINGS, (_row(record, gate) for gate in gates), numeric=NUMERIC, state=1)
+    return table(caption, HEADINGS, (_row(record, gate) for gate in gates), numeric=NUMERIC, words=(7, 9), state=1)
 
 
 def _row(record: DecisionRecord, gate: GateLook) -> tuple[str, ...]:

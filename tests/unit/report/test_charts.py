@@ -36,7 +36,15 @@ def words(svg: str) -> list[str]:
 
 def test_a_users_settings_of_matplotlib_have_no_say_and_are_left_alone() -> None:
     usual = forest("k", [gate()])
-    with mpl.rc_context({"font.size": 30, "svg.fonttype": "path", "axes.facecolor": "red", "text.parse_math": True}):
+    with mpl.rc_context(
+        {
+            "font.size": 30,
+            "svg.fonttype": "path",
+            "axes.facecolor": "red",
+            "text.parse_math": True,
+            "xtick.major.size": 20,
+        }
+    ):
         assert forest("k", [gate()]) == usual
         assert mpl.rcParams["font.size"] == 30
 

@@ -115,6 +115,13 @@ def test_wrong_answers_of_both_sides_follow_from_both_accuracies() -> None:
     truth = base.truth.model_copy(update={"description": description})
     text = sound(record(base.model_copy(update={"truth": truth})))
     assert rows(text, "production wrong") == [["production wrong", f"{better:,}", "500"]]
+    # Accuracies that do not fit together are of other pairs: nothing follows from them.
+    figures["production"] = {"accuracy": 1 - (better + 501) / wrong.n}
+    description = Description(kind="class", name="class", figures={"rows": wrong.n, **figures})
+    truth = base.truth.model_copy(update={"description": description})
+    text = sound(record(base.model_copy(update={"truth": truth})))
+    assert rows(text, "production alone wrong")
+    assert rows(text, "production wrong") == []
 
 
 def test_what_describes_a_fixed_sample_says_so() -> None:
