@@ -7,7 +7,7 @@ in which look an object was read.
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from shadow_provider.evidence.engine.blocks import UNREADABLE, BlockTable, micro
 from shadow_provider.evidence.engine.keys import PairedBy, choose_key
 from shadow_provider.evidence.engine.model import Captures, Settings, Standing
 from shadow_provider.evidence.engine.parts import Oversize, Part, parts
-from shadow_provider.evidence.engine.reading import Piece, load
+from shadow_provider.evidence.engine.reading import Piece, begin, load
 from shadow_provider.evidence.engine.settling import (
     RECORD,
     Groups,
@@ -31,6 +31,7 @@ from shadow_provider.evidence.engine.settling import (
 )
 from shadow_provider.evidence.engine.store import StoredObject
 from shadow_provider.evidence.engine.truth import keep_answers
+from shadow_provider.evidence.engine.uniform import Shapes
 from shadow_provider.evidence.objects import join_key
 from shadow_provider.evidence.window import hours
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 NEIGHBOUR = timedelta(hours=1)
 """An object may be named up to an hour beside its records' times."""
 
-_AHEAD = 64
+_AHEAD = 16
 """Objects that are fetched while others are read."""
 
 _THREADS = 4
@@ -70,6 +71,7 @@ class Look:
         last: whether no other look follows: then everything is settled.
         folder: takes what is spooled.
         keep_answers: whether the answers of settled pairs wait for labels.
+        shapes: of the lines met so far.
     """
 
     connection: "duckdb.DuckDBPyConnection"
@@ -81,6 +83,7 @@ class Look:
     last: bool
     folder: Path
     keep_answers: bool = False
+    shapes: Shapes = field(default_factory=Shapes)
 
     def run(self) -> tuple[BlockTable, Summary | None]:
         """Read, settle and reduce; what is not settled yet is reduced apart, and given back."""
@@ -89,9 +92,14 @@ class Look:
         size = 0
         for number, pieces in enumerate(self._fetched(new), start=1):
             batch += pieces
-            size += sum(piece.part.path.stat().st_size for piece in pieces)
-            if size >= self.settings.batch_bytes and number < len(new) and new[number].hour > new[number - 1].hour:
+            size += sum(piece.part.size for piece in pieces)
+            if number == len(new):
+                break
+            if 2 * size >= self.settings.batch_bytes and new[number].hour > new[number - 1].hour:
                 self._step(batch, microseconds(new[number].hour - NEIGHBOUR))
+                batch, size = [], 0
+            elif size >= self.settings.batch_bytes:
+                self._take_in(batch)
                 batch, size = [], 0
         return self._step(batch, None)
 
@@ -120,7 +128,7 @@ class Look:
 
     def _fetch(self, new: _New) -> list[Part | Oversize]:
         name = f"{new.side}-{abs(hash(new.stored)):x}"
-        return list(parts(self.captures.store, new.stored.key, self.folder, name))
+        return list(parts(self.captures.store, new.stored.key, self.folder, name, self.shapes))
 
     def _arrived(self, new: _New, found: Sequence[Part | Oversize]) -> list[Piece]:
         number = len(self.standing.objects)
@@ -137,10 +145,7 @@ class Look:
 
     def _step(self, batch: Sequence[Piece], horizon: int | None) -> tuple[BlockTable, Summary | None]:
         """Take a batch in, and settle what lies before the horizon; without one, this is the look's last step."""
-        self.standing.strict_lines += load(self.connection, batch, self.standing.fates)
-        for piece in batch:
-            if piece.part.temporary:
-                piece.part.path.unlink()
+        self._take_in(batch)
         provisional = self.standing.settled.empty()
         if self.standing.paired_by is None:
             self.standing.paired_by = self._key(final=self.last and horizon is None)
@@ -151,6 +156,11 @@ class Look:
         self._leave_out(self.standing.paired_by)
         summary = self._settle(self.standing.paired_by, horizon, provisional)
         return provisional, summary
+
+    def _take_in(self, batch: Sequence[Piece]) -> None:
+        self.standing.strict_lines += load(self.connection, batch, self.standing.fates)
+        for piece in batch:
+            piece.part.release()
 
     def _key(self, *, final: bool) -> PairedBy | None:
         chosen = self.settings.paired_by or choose_key(
@@ -170,6 +180,7 @@ class Look:
             SELECT {RECORD}, {own}, {own}, true FROM fresh
             """  # noqa: S608
         )
+        begin(self.connection)
 
     def _leave_out(self, paired_by: PairedBy) -> None:
         """Give the records that make no group their fate, and let them go."""
