@@ -31,7 +31,8 @@ def uniform(content: bytes, shapes: Shapes | None = None, first_line: int = 1) -
     return [
         (
             *(row["line"], row["time"], row["media"] or None),
-            *(None if row[name] is None else json.loads(row[name]) for name in ("inference", "event", "given")),
+            *(row[name] and row[name][1:-1] for name in ("inference", "event")),  # They are compared as they stand.
+            None if row["given"] is None else json.loads(row["given"]),
             None if row["answer"] is None else json.loads(f'"{row["answer"]}"'),
         )
         for row in table.to_pylist()
@@ -99,6 +100,12 @@ def test_an_odd_line_among_good_ones_is_never_read_wrongly(name: str) -> None:
     agrees(b"\n".join([line(capture("before")), LINES[name], line(capture("after"))]))
     agrees(b"\n".join([LINES[name], line(capture("after"))]))
     agrees(b"\n".join([line(capture("before")), LINES[name]]))
+
+
+def test_a_quotation_mark_for_another_that_is_escaped_is_noticed() -> None:
+    lines = [line(capture(f"id-{i}", given="abcd")) for i in range(3)]
+    lines[1] = lines[1].replace(b'"abcd"', b'"a"c\\"')
+    assert not agrees(b"\n".join(lines))
 
 
 INSIDE = [
