@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shadow_provider.evidence.engine import truth
-from shadow_provider.evidence.engine.reading import MACROS, TABLES
+from shadow_provider.evidence.engine.reading import MACROS, TABLES, VIEWS, uniform_schema
 
 if TYPE_CHECKING:
     import duckdb
@@ -45,4 +45,6 @@ def database(folder: Path, memory_mb: int, threads: int | None) -> Iterator["duc
         config["threads"] = threads
     with duckdb.connect(":memory:", config=config) as connection:
         connection.execute(MACROS + TABLES + _TABLES + truth.TABLES)
+        connection.register("uniform", uniform_schema().empty_table())
+        connection.execute(VIEWS)
         yield connection

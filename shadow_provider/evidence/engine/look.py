@@ -19,7 +19,7 @@ from shadow_provider.evidence.engine.blocks import UNREADABLE, BlockTable, micro
 from shadow_provider.evidence.engine.keys import PairedBy, choose_key
 from shadow_provider.evidence.engine.model import Captures, Settings, Standing, Wanted
 from shadow_provider.evidence.engine.parts import Oversize, Part, parts
-from shadow_provider.evidence.engine.reading import Piece, load
+from shadow_provider.evidence.engine.reading import Piece, begin, load
 from shadow_provider.evidence.engine.segments import add_segments, by_pair
 from shadow_provider.evidence.engine.settling import (
     RECORD,
@@ -33,6 +33,7 @@ from shadow_provider.evidence.engine.settling import (
 from shadow_provider.evidence.engine.sizes import add_sizes
 from shadow_provider.evidence.engine.store import StoredObject
 from shadow_provider.evidence.engine.truth import keep_answers
+from shadow_provider.evidence.engine.uniform import Shapes
 from shadow_provider.evidence.engine.worst import Worst
 from shadow_provider.evidence.objects import join_key
 from shadow_provider.evidence.window import hours
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 NEIGHBOUR = timedelta(hours=1)
 """An object may be named up to an hour beside its records' times."""
 
-_AHEAD = 64
+_AHEAD = 16
 """Objects that are fetched while others are read."""
 
 _THREADS = 4
@@ -75,6 +76,7 @@ class Look:
         keep_answers: whether the answers of settled pairs wait for labels.
         wanted: what else is asked for.
         waiting: the worst disagreements of this look among the pairs that are not settled.
+        shapes: of the lines met so far.
     """
 
     connection: "duckdb.DuckDBPyConnection"
@@ -88,6 +90,7 @@ class Look:
     keep_answers: bool = False
     wanted: Wanted = field(default_factory=Wanted)
     waiting: Worst = field(default_factory=Worst)
+    shapes: Shapes = field(default_factory=Shapes)
 
     def run(self) -> tuple[BlockTable, Summary | None]:
         """Read, settle and reduce; what is not settled yet is reduced apart, and given back."""
@@ -96,9 +99,14 @@ class Look:
         size = 0
         for number, pieces in enumerate(self._fetched(new), start=1):
             batch += pieces
-            size += sum(piece.part.path.stat().st_size for piece in pieces)
-            if size >= self.settings.batch_bytes and number < len(new) and new[number].hour > new[number - 1].hour:
+            size += sum(piece.part.size for piece in pieces)
+            if number == len(new):
+                break
+            if 2 * size >= self.settings.batch_bytes and new[number].hour > new[number - 1].hour:
                 self._step(batch, microseconds(new[number].hour - NEIGHBOUR))
+                batch, size = [], 0
+            elif size >= self.settings.batch_bytes:
+                self._take_in(batch)
                 batch, size = [], 0
         return self._step(batch, None)
 
@@ -127,7 +135,7 @@ class Look:
 
     def _fetch(self, new: _New) -> list[Part | Oversize]:
         name = f"{new.side}-{abs(hash(new.stored)):x}"
-        return list(parts(self.captures.store, new.stored.key, self.folder, name))
+        return list(parts(self.captures.store, new.stored.key, self.folder, name, self.shapes))
 
     def _arrived(self, new: _New, found: Sequence[Part | Oversize]) -> list[Piece]:
         number = len(self.standing.objects)
@@ -144,16 +152,7 @@ class Look:
 
     def _step(self, batch: Sequence[Piece], horizon: int | None) -> tuple[BlockTable, Summary | None]:
         """Take a batch in, and settle what lies before the horizon; without one, this is the look's last step."""
-        self.standing.strict_lines += load(
-            self.connection,
-            batch,
-            self.standing.fates,
-            exact_sizes=self.wanted.exact_sizes,
-            attributes=self.wanted.attributes,
-        )
-        for piece in batch:
-            if piece.part.temporary:
-                piece.part.path.unlink()
+        self._take_in(batch)
         provisional = self.standing.settled.empty()
         if self.standing.paired_by is None:
             self.standing.paired_by = self._key(final=self.last and horizon is None)
@@ -164,6 +163,17 @@ class Look:
         self._leave_out(self.standing.paired_by)
         summary = self._settle(self.standing.paired_by, horizon, provisional)
         return provisional, summary
+
+    def _take_in(self, batch: Sequence[Piece]) -> None:
+        self.standing.strict_lines += load(
+            self.connection,
+            batch,
+            self.standing.fates,
+            exact_sizes=self.wanted.exact_sizes,
+            attributes=self.wanted.attributes,
+        )
+        for piece in batch:
+            piece.part.release()
 
     def _key(self, *, final: bool) -> PairedBy | None:
         chosen = self.settings.paired_by or choose_key(
@@ -183,6 +193,7 @@ class Look:
             SELECT {RECORD}, {own}, {own}, true FROM fresh
             """  # noqa: S608
         )
+        begin(self.connection)
 
     def _leave_out(self, paired_by: PairedBy) -> None:
         """Give the records that make no group their fate, and let them go."""

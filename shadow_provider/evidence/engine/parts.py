@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from shadow_provider.evidence.engine.store import ReadableStore
+from shadow_provider.evidence.engine.uniform import Shapes, Uniform
 
 PART_BYTES = 8 << 20
 """Objects that are larger become several files."""
@@ -33,23 +34,48 @@ _BLANKS = (9, 13, 32)
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Whole lines of one object, as a file.
+    """Whole lines of one object.
 
     Attributes:
-        path: the file.
+        path: the file; None for a part that is held in memory.
         first_line: number in the object of its first line, from 1.
         lines: how many.
+        size: in bytes.
         quotes: quotation marks that delimit strings.
         plain: false if it must be read strictly.
         temporary: whether the file was made for this, and goes when it has been read.
+        uniform: where everything stands in it, if its lines have one shape: then it needs no parser.
+        held: its bytes, if it has no file.
     """
 
-    path: Path
+    path: Path | None
     first_line: int
     lines: int
-    quotes: int
-    plain: bool
-    temporary: bool
+    size: int
+    quotes: int = 0
+    plain: bool = True
+    temporary: bool = False
+    uniform: Uniform | None = None
+    held: bytes | None = None
+
+    @property
+    def content(self) -> bytes:
+        """Its bytes."""
+        if self.held is not None:
+            return self.held
+        return self.file.read_bytes()
+
+    @property
+    def file(self) -> Path:
+        """Its file, which those parts have that a parser reads."""
+        if self.path is None:
+            raise ValueError("a part in memory has no file")
+        return self.path
+
+    def release(self) -> None:
+        """Take the file away again if it was made for this."""
+        if self.path is not None and self.temporary:
+            self.path.unlink()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +85,20 @@ class Oversize:
     line: int
 
 
-def parts(store: ReadableStore, key: str, folder: Path, name: str) -> Iterator[Part | Oversize]:
-    """Fetch an object into files of the folder.
+def parts(
+    store: ReadableStore, key: str, folder: Path, name: str, shapes: Shapes | None = None
+) -> Iterator[Part | Oversize]:
+    """Fetch an object, in memory or into files of the folder.
 
-    Errors of the store pass through: a part of the captures must not be taken for all of them.
+    Only the beginning of an object stays in memory, so that many large ones may be fetched at a time. Errors of the
+    store pass through: a part of the captures must not be taken for all of them.
+
+    Args:
+        store: where it lies.
+        key: of the object.
+        folder: takes the files.
+        name: of the files, without an ending.
+        shapes: of lines that need no parser; None to leave all to a parser.
     """
     first_line = number = 0
     for content in _pieces(store, key):
@@ -70,12 +106,20 @@ def parts(store: ReadableStore, key: str, folder: Path, name: str) -> Iterator[P
         if content is None:
             yield Oversize(first_line)
             continue
-        existing = store.local_path(key)
-        path = existing if existing is not None and existing.stat().st_size == len(content) else None
-        if path is None:
-            path = folder / f"{name}-{number}.jsonl"
-            path.write_bytes(content)
-        part = inspected(content, path, first_line, temporary=path != existing)
+        uniform = None if shapes is None or len(content) > 2 * PART_BYTES else shapes.read(content)
+        if uniform is not None and number == 0:
+            part = Part(None, first_line, uniform.count, len(content), uniform=uniform, held=content)
+        else:
+            existing = store.local_path(key)
+            path = existing if existing is not None and existing.stat().st_size == len(content) else None
+            if path is None:
+                path = folder / f"{name}-{number}.jsonl"
+                path.write_bytes(content)
+            temporary = path != existing
+            if uniform is None:
+                part = inspected(content, path, first_line, temporary=temporary)
+            else:
+                part = Part(path, first_line, uniform.count, len(content), temporary=temporary, uniform=uniform)
         yield part
         number += 1
         first_line += part.lines - 1
@@ -117,7 +161,7 @@ def inspected(content: bytes, path: Path, first_line: int = 1, *, temporary: boo
     plain = len(content) <= 2 * PART_BYTES and not any(each in content for each in _STRANGE)
     quotes, closes_well = _quotes(content) if plain else (0, True)
     lines = content.count(b"\n") + (not content.endswith(b"\n"))
-    return Part(path, first_line, lines, quotes, plain and closes_well, temporary)
+    return Part(path, first_line, lines, len(content), quotes, plain and closes_well, temporary)
 
 
 def _quotes(content: bytes) -> tuple[int, bool]:

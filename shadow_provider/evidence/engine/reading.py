@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from shadow_provider.evidence.engine.parts import Part
 from shadow_provider.evidence.engine.strict import Row, read_strictly
+from shadow_provider.evidence.engine.uniform import uniform_fields
 from shadow_provider.evidence.lines import FateCounter
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 LONGEST_OBJECT = 16 << 20
 """Of DuckDB's buffer, in bytes: at least as long as the longest line of a plain part."""
@@ -22,13 +24,8 @@ _RECORD = """
 TABLES = f"""
 CREATE TABLE origins (part INTEGER, side TINYINT, object INTEGER);
 CREATE TABLE batch (part INTEGER, {_RECORD}, odd BOOLEAN, quotes INTEGER);
-CREATE TABLE strict (side TINYINT, object INTEGER, {_RECORD});
-CREATE VIEW fresh AS
-SELECT side, object, line, time, inference, event, input, text, media, size, attributes
-FROM batch JOIN origins USING (part)
-UNION ALL
-SELECT * FROM strict;
-"""  # noqa: S608
+CREATE TABLE certain (side TINYINT, object INTEGER, {_RECORD});
+"""
 
 # Every leaf is raw JSON, so that a string is told from anything else.
 _DIRECTION = "STRUCT(observedContentType JSON, mode JSON, data JSON, encoding JSON)"
@@ -72,6 +69,8 @@ CREATE MACRO text_of(d) AS CASE
     WHEN contains(d.data, chr(92)) THEN d.data ->> '$'
     ELSE bare(d.data)
 END;
+CREATE MACRO unescaped(x) AS CASE WHEN contains(x, chr(92)) THEN replace(replace(replace(replace(
+    x, '\"', '"'), '\n', chr(10)), '\t', chr(9)), '\r', chr(13)) ELSE x END;
 CREATE MACRO media_of(d) AS CASE
     WHEN d.data IS NULL THEN NULL
     WHEN length(d.observedContentType) > 2 THEN bare(d.observedContentType)
@@ -106,6 +105,19 @@ FROM lines
 """  # noqa: S608
 
 
+# What was read by its shape has ids that are not empty, and no escapes but those of `unescaped`.
+VIEWS = """
+CREATE VIEW arrived AS
+SELECT side, object, line, time, inference, event, input, text, media, size, attributes
+FROM batch JOIN origins USING (part)
+UNION ALL
+SELECT side, object, line, time,
+    CASE WHEN inference IS NOT NULL THEN hash(inference) END, CASE WHEN event IS NOT NULL THEN hash(event) END,
+    CASE WHEN given IS NOT NULL THEN hash(given) END, unescaped(answer), media, size, attributes FROM uniform;
+CREATE VIEW fresh AS SELECT * FROM certain UNION ALL SELECT * FROM arrived;
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """A part and where it comes from.
@@ -123,6 +135,42 @@ class Piece:
     key: str
 
 
+def begin(connection: "duckdb.DuckDBPyConnection") -> None:
+    """Empty the view `fresh`, which `load` adds to."""
+    connection.execute("TRUNCATE certain; TRUNCATE batch; TRUNCATE origins")
+    _show(connection, [])
+
+
+def _show(
+    connection: "duckdb.DuckDBPyConnection",
+    uniform: Sequence[Piece],
+    *,
+    exact_sizes: bool = False,
+    attributes: bool = False,
+) -> None:
+    """Let `uniform` be the records of these pieces, which lie in memory as they were read."""
+    import pyarrow as pa
+
+    tables = [uniform_schema().empty_table()]
+    for piece in uniform:
+        part = piece.part
+        if part.uniform is not None:
+            origin = [pa.repeat(pa.scalar(piece.side, pa.int8()), part.lines)]
+            origin.append(pa.repeat(pa.scalar(piece.object, pa.int32()), part.lines))
+            columns = part.uniform.columns(
+                part.content, part.first_line, exact_sizes=exact_sizes, attributes=attributes
+            )
+            tables.append(pa.Table.from_arrays([*origin, *columns], schema=uniform_schema()))
+    connection.register("uniform", pa.concat_tables(tables))
+
+
+def uniform_schema() -> "pa.Schema":
+    """Of the records in memory: `Uniform.columns` after side and object."""
+    import pyarrow as pa
+
+    return pa.schema([("side", pa.int8()), ("object", pa.int32()), *uniform_fields()])
+
+
 def load(
     connection: "duckdb.DuckDBPyConnection",
     pieces: Sequence[Piece],
@@ -131,7 +179,7 @@ def load(
     exact_sizes: bool = False,
     attributes: bool = False,
 ) -> int:
-    """Put all records of the pieces into the view `fresh`, in place of those that were there.
+    """Put all records of the pieces into the view `fresh`, beside those that are there.
 
     Lines that cannot be read get their fate. The size of an input is in bytes; in text that has escapes these count as
     they stand in the line, unless exact sizes are asked for: resolving them takes a tenth of the time. Custom
@@ -140,16 +188,20 @@ def load(
     Returns:
         How many lines were read strictly.
     """
-    doubtful = [piece for piece in pieces if not piece.part.plain]
-    plain = [piece for piece in pieces if piece.part.plain]
-    connection.execute("TRUNCATE batch; TRUNCATE strict; TRUNCATE origins")
+    connection.execute("INSERT INTO certain FROM arrived; TRUNCATE batch; TRUNCATE origins")
+    uniform = [piece for piece in pieces if piece.part.uniform is not None]
+    others = [piece for piece in pieces if piece.part.uniform is None]
+    doubtful = [piece for piece in others if not piece.part.plain]
+    plain = [piece for piece in others if piece.part.plain]
+    _show(connection, uniform, exact_sizes=exact_sizes, attributes=attributes)
     if plain:
-        connection.execute(_READ, [[str(piece.part.path) for piece in plain], exact_sizes, attributes])
+        connection.execute(_READ, [[str(piece.part.file) for piece in plain], exact_sizes, attributes])
         bad = disagreeing(connection, "batch", [piece.part for piece in plain])
         doubtful += [plain[number] for number in bad]
         _keep(connection, plain, bad)
     for piece in doubtful:
-        _insert(connection, piece, read_strictly(piece.part, piece.key, fates[piece.side]), attributes=attributes)
+        rows = read_strictly(piece.part.content, piece.part.first_line, piece.key, fates[piece.side])
+        _insert(connection, piece, rows, attributes=attributes)
     return sum(piece.part.lines for piece in doubtful)
 
 
@@ -196,7 +248,7 @@ def _insert(connection: "duckdb.DuckDBPyConnection", piece: Piece, rows: Iterabl
     connection.register("strict_rows", table)
     connection.execute(
         """
-        INSERT INTO strict
+        INSERT INTO certain
         SELECT ?::TINYINT, ?::INTEGER, line, time, id_of('"' || inference || '"'), id_of('"' || event || '"'),
             CASE WHEN given IS NOT NULL THEN digest_of_bytes(given) END, text, media, octet_length(given), attributes
         FROM strict_rows

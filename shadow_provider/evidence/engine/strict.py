@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from shadow_provider.evidence.engine.parts import Part
 from shadow_provider.evidence.lines import BadLineError, FateCounter, inference_time, member, parse_object, payload
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,20 +37,24 @@ class Row:
     attributes: str | None
 
 
-def read_strictly(part: Part, key: str, fates: FateCounter) -> Iterator[Row]:
+def read_strictly(content: bytes, first_line: int, key: str, fates: FateCounter) -> Iterator[Row]:
     """The good lines; the bad ones get their fate."""
-    content = part.path.read_bytes()
     lines = content.split(b"\n")
     if content.endswith(b"\n"):
         lines.pop()
-    for number, line in enumerate(lines, start=part.first_line):
+    for number, line in enumerate(lines, start=first_line):
         try:
-            yield _row(line, number)
+            yield row_of(line, number)[0]
         except BadLineError as error:
             fates.count(error.cause, f"{key}:{number}")
 
 
-def _row(line: bytes, number: int) -> Row:
+def row_of(line: bytes, number: int) -> tuple[Row, dict[str, Any]]:
+    """One line's record, and the JSON object that it is.
+
+    Raises:
+        BadLineError: with the line's fate as its cause.
+    """
     record = parse_object(line)
     metadata, data = member(record, "eventMetadata"), member(record, "captureData")
     inference_id, event_id = metadata.get("inferenceId"), metadata.get("eventId")
@@ -58,7 +62,7 @@ def _row(line: bytes, number: int) -> Row:
         raise BadLineError("wrong_shape")
     moment = inference_time(metadata.get("inferenceTime"))
     given, answer = payload(data, "endpointInput"), payload(data, "endpointOutput")
-    return Row(
+    row = Row(
         line=number,
         time=(moment - _EPOCH) // _MICROSECOND,
         inference_id=_writable(inference_id),
@@ -68,6 +72,7 @@ def _row(line: bytes, number: int) -> Row:
         media=None if answer is None else _writable(answer[1]),
         attributes=_attributes(metadata.get("customAttributes")),
     )
+    return row, record
 
 
 def _attributes(found: object) -> str | None:

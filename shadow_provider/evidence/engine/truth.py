@@ -191,7 +191,7 @@ class Grading:
                 self.standing.fates.count("oversize", f"{stored.key}:{each.line}")
         self.connection.execute("TRUNCATE truth_batch")
         if plain:
-            self.connection.execute(_READ, [[str(each.path) for each in plain]])
+            self.connection.execute(_READ, [[str(each.file) for each in plain]])
             bad = disagreeing(self.connection, "truth_batch", plain)
             doubtful += [plain[number] for number in bad]
             self.connection.execute("DELETE FROM truth_batch WHERE part IN (SELECT unnest(?))", [bad])
@@ -204,8 +204,8 @@ class Grading:
             "INSERT INTO labels SELECT id, text, media, ? FROM truth_batch", [microseconds(self.until)]
         )
         for each in found:
-            if isinstance(each, Part) and each.temporary:
-                each.path.unlink()
+            if isinstance(each, Part):
+                each.release()
 
     def _settle(self) -> None:
         """Leave one label of each id, none where they contradict each other or one was used before."""
@@ -273,7 +273,7 @@ def truth_result(
 
 
 def _strict_labels(part: Part, key: str, fates: FateCounter) -> Iterator[tuple[str, str, str]]:
-    content = part.path.read_bytes()
+    content = part.content
     lines = content.split(b"\n")
     if content.endswith(b"\n"):
         lines.pop()

@@ -1,0 +1,100 @@
+"""The shape that lines of one writer share: the same bytes around a few strings that differ."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from shadow_provider.comparators.json_text import JsonTextError, loads
+from shadow_provider.evidence.engine.strict import row_of
+from shadow_provider.evidence.lines import BadLineError
+
+GIVEN, ANSWER, EVENT, INFERENCE, TIME = "given", "answer", "event", "inference", "time"
+_PLACES = {
+    GIVEN: ("captureData", "endpointInput", "data"),
+    ANSWER: ("captureData", "endpointOutput", "data"),
+    EVENT: ("eventMetadata", "eventId"),
+    INFERENCE: ("eventMetadata", "inferenceId"),
+    TIME: ("eventMetadata", "inferenceTime"),
+}
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_LONGEST = 1 << 20
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A line with holes.
+
+    A line of the same constants is a good one if what fills the holes is the inside of JSON strings, for it is then the
+    line that was read strictly with other strings in it.
+
+    Attributes:
+        holes: names of what fills them, in their order.
+        constants: before, between and after the holes, with the quotation marks around them; one more than holes.
+        widths: of the holes, in the line that was learned from: a guess where they will be.
+        quotes: quotation marks in the constants.
+        media: the answer's media type.
+        attributes: the custom attributes, which all lines of the shape have alike.
+    """
+
+    holes: tuple[str, ...]
+    constants: tuple[bytes, ...]
+    widths: tuple[int, ...]
+    quotes: int
+    media: str | None
+    attributes: str | None
+
+
+def learned(line: bytes) -> Shape | None:
+    """The shape of a line without its line feed; None if the line is not one of those that are read by their shape.
+
+    These are good lines with a time, whose payloads are text.
+    """
+    if len(line) > _LONGEST:
+        return None
+    try:
+        row, record = row_of(line, 1)
+    except BadLineError:
+        return None
+    data = record["captureData"]
+    if any((data.get(name) or {}).get("encoding") == "BASE64" for name in ("endpointInput", "endpointOutput")):
+        return None
+    holes = sorted(_holes(line, record))
+    names = tuple(name for *_, name in holes)
+    if TIME not in names or any(name not in names and _found(record, _PLACES[name]) is not None for name in _PLACES):
+        return None
+    edges = [0, *(edge for start, end, _ in holes for edge in (start, end)), len(line)]
+    constants = tuple(line[edges[at] : edges[at + 1]] for at in range(0, len(edges), 2))
+    if b"\\" in b"".join(constants):
+        return None
+    quotes = sum(each.count(b'"') for each in constants)
+    return Shape(names, constants, tuple(end - start for start, end, _ in holes), quotes, row.media, row.attributes)
+
+
+def _holes(line: bytes, record: dict[str, Any]) -> Iterator[tuple[int, int, str]]:
+    """Start, end and name of the inside of each string that may differ: putting another there changes just that."""
+    strings = list(_STRING.finditer(line))
+    for name, place in _PLACES.items():
+        value = _found(record, place)
+        if not isinstance(value, str):
+            continue
+        other = value + "?"
+        for string in strings:
+            if _read(string.group()) == value:
+                changed = line[: string.start()] + json.dumps(other).encode() + line[string.end() :]
+                if _found(_read(changed), place) == other:
+                    yield string.start() + 1, string.end() - 1, name
+
+
+def _read(line: bytes) -> Any:
+    try:
+        return loads(line.decode())
+    except (JsonTextError, UnicodeDecodeError):
+        return None
+
+
+def _found(record: Any, place: tuple[str, ...]) -> Any:
+    for name in place:
+        record = record.get(name) if isinstance(record, dict) else None
+    return record
