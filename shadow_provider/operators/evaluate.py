@@ -60,7 +60,8 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
             text, or None for the balanced policy.
         deadline: replaces the policy's, from the making of the shadow config on; timedelta or seconds.
         look_interval: replaces the policy's seconds between two looks.
-        capture_lag: seconds that captures may take to arrive; evidence younger than this is left for the next look.
+        capture_lag: seconds that captures may take to arrive; evidence younger than this is left for the next look; at
+            the deadline it is not waited for.
         ground_truth_s3_uri: prefix of the true labels (Model Monitor's JSONL); None if there are none.
         record_s3_uri: prefix for decision records; by default ``shadow-decisions`` beside the captures.
         memory_mb: what reading the captures may take before it spills to disk, at least 256.
@@ -142,7 +143,14 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
         return {"ground_truth_s3_uri": self.ground_truth_s3_uri, "record_s3_uri": self.record_s3_uri}
 
     def _effective_policy(self) -> Policy:
-        return effective_policy(self.policy, deadline=self.deadline, look_interval=self.look_interval)
+        policy = effective_policy(self.policy, deadline=self.deadline, look_interval=self.look_interval)
+        longest = policy.deadline_hours * 3600 - policy.effective_block_seconds
+        if not is_templated(self.capture_lag) and seconds("capture_lag", self.capture_lag) > longest:
+            raise PlanError(
+                f"capture_lag={self.capture_lag!r}: must leave a block of {policy.effective_block_seconds} s before "
+                f"the deadline of {policy.deadline_hours * 3600:g} s"
+            )
+        return policy
 
     def _decided(self, uri: str) -> DecisionRecord | None:
         from shadow_provider.verdict.record import DecisionRecord

@@ -158,7 +158,7 @@ def with_capture(baseline: Baseline, capture: DataCapture | None) -> Baseline:
     if capture is not None:
         return replace(baseline, carried={**baseline.carried, "DataCaptureConfig": capture.to_aws()})
     present = baseline.carried.get("DataCaptureConfig") or {}
-    if not present.get("EnableCapture", bool(present)):
+    if not present.get("EnableCapture", bool(present)) or not present.get("InitialSamplingPercentage", 100):
         raise PlanError(
             f"data_capture=None: endpoint config {baseline.config_name!r} does not capture requests and answers, so "
             "there would be nothing to compare. Give data_capture={'destination_s3_uri': 's3://…'}."

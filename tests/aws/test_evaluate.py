@@ -560,6 +560,10 @@ def test_a_rendered_deadline_takes_the_place_of_the_policys(task: Any, shadowed:
         ({"policy": POLICY, "look_interval": 1e6}, "policy: look_interval_seconds = 1000000"),
         ({"policy": {**POLICY, "minimum_hours": 2}, "deadline": 3600}, "policy: minimum_hours = 2"),
         ({"capture_lag": 0}, "capture_lag=0: must be a duration above zero"),
+        (
+            {"policy": POLICY, "deadline": 300},
+            "capture_lag=300.0: must leave a block of 60 s before the deadline of 300 s",
+        ),
         ({"memory_mb": LEAST_MEMORY_MB - 1}, f"memory_mb=255: must be at least {LEAST_MEMORY_MB}"),
         ({"record_s3_uri": "/tmp"}, "record_s3_uri='/tmp': must be an S3 URI"),
         ({"ground_truth_s3_uri": "s3://"}, "ground_truth_s3_uri='s3://': must be an S3 URI"),
@@ -576,6 +580,7 @@ def test_what_is_wrong_is_said_at_parse_with_its_name(arguments: dict[str, Any],
     [
         ("policy", "gates: 3", "policy: gates"),
         ("deadline", "soon", "deadline='soon': must be a duration above zero"),
+        ("capture_lag", "20000", "capture_lag='20000': must leave a block of 60 s before the deadline of 14400 s"),
         ("record_s3_uri", "bucket/x", "record_s3_uri='bucket/x': must be an S3 URI"),
     ],
 )

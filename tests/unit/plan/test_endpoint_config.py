@@ -232,7 +232,9 @@ def test_a_new_baseline_has_what_was_asked_for_and_nothing_more() -> None:
     assert (baseline.variant_name, baseline.model_name) == ("v", "m")
 
 
-@pytest.mark.parametrize("present", [None, {}, {**CAPTURE, "EnableCapture": False}])
+@pytest.mark.parametrize(
+    "present", [None, {}, {**CAPTURE, "EnableCapture": False}, {**CAPTURE, "InitialSamplingPercentage": 0}]
+)
 def test_without_any_capture_there_would_be_nothing_to_compare(present: dict[str, Any] | None) -> None:
     carried = {} if present is None else {"DataCaptureConfig": present}
     with pytest.raises(PlanError) as caught:
