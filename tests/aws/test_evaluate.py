@@ -620,3 +620,14 @@ def test_scaling_and_maintenance_are_no_foreign_change(status: str, goes_on: boo
     else:
         with pytest.raises(AirflowFailException, match=f"it is {status} on"):
             good.run(50)
+
+
+def test_a_foreign_change_under_way_stops_it_though_aws_does_not_say_what_is_pending(
+    task: Any, monkeypatch: Any
+) -> None:
+    good = task()
+    flow = good.deployment.flow
+    described = flow.cloud.describe(flow.endpoint_name) | {"EndpointStatus": "Updating", "EndpointConfigName": "theirs"}
+    monkeypatch.setattr(flow.hook, "endpoint_state", lambda name: EndpointState.of(described))
+    with pytest.raises(AirflowFailException, match="it is Updating on theirs"):
+        good.run(50)
