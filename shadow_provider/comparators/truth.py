@@ -58,6 +58,7 @@ class TruthComparator(Protocol):
     """One way to hold both answers against the truth."""
 
     name: str
+    identity: str
     outcomes: tuple[Outcome, ...]
 
     def compare(self, production: "pa.RecordBatch", shadow: "pa.RecordBatch", truth: "pa.RecordBatch") -> Comparison:
@@ -93,6 +94,7 @@ class ClassTruth:
 
     def __init__(self, spec: ClassTruthSpec) -> None:
         self.name = spec.name
+        self.identity = spec.identity
         self._spec = spec
 
     def compare(self, production: Batch, shadow: Batch, truth: Batch) -> Comparison:
@@ -140,6 +142,7 @@ class ScoreTruth:
 
     def __init__(self, spec: ScoreTruthSpec) -> None:
         self.name = spec.name
+        self.identity = spec.identity
         self._spec = spec
         self._positive = normalise(spec.positive)
         self.outcomes = _losses(1.0, spec.clip)
@@ -181,6 +184,7 @@ class ProbabilitiesTruth:
 
     def __init__(self, spec: ProbabilitiesTruthSpec) -> None:
         self.name = spec.name
+        self.identity = spec.identity
         self._spec = spec
         self.outcomes = _losses(2.0, spec.clip)
 
@@ -213,6 +217,7 @@ class NumberTruth:
 
     def __init__(self, spec: NumberTruthSpec) -> None:
         self.name = spec.name
+        self.identity = spec.identity
         self._spec = spec
         most = math.inf if spec.most_error is None else spec.most_error
         self.outcomes: tuple[Outcome, ...] = (

@@ -74,6 +74,7 @@ class EmbeddingComparator:
 
     def __init__(self, spec: EmbeddingSpec) -> None:
         self.name = spec.name
+        self.identity = spec.identity
         self._spec = spec
 
     def compare(self, production: "pa.RecordBatch", shadow: "pa.RecordBatch") -> Comparison:

@@ -106,6 +106,7 @@ class JsonComparator:
 
     def __init__(self, spec: JsonSpec) -> None:
         self.name = spec.name
+        self.identity = spec.identity
         self._path = spec.path
         self._rules = Rules(spec.rules)
 

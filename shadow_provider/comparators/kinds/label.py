@@ -115,6 +115,7 @@ class LabelComparator:
 
     def __init__(self, spec: LabelSpec) -> None:
         self.name = spec.name
+        self.identity = spec.identity
         self._spec = spec
         outcomes = [Outcome("disagrees", "binary", -1.0, 1.0)]
         if spec.score is not None:

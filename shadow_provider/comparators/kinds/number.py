@@ -83,6 +83,7 @@ class NumberComparator:
 
     def __init__(self, spec: NumberSpec) -> None:
         self.name = spec.name
+        self.identity = spec.identity
         self._spec = spec
         most = np.inf if spec.most_difference is None else spec.most_difference
         self.outcomes: tuple[Outcome, ...] = (

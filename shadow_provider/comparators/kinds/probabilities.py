@@ -83,6 +83,7 @@ class ProbabilitiesComparator:
 
     def __init__(self, spec: ProbabilitiesSpec) -> None:
         self.name = spec.name
+        self.identity = spec.identity
         self._spec = spec
 
     def compare(self, production: "pa.RecordBatch", shadow: "pa.RecordBatch") -> Comparison:

@@ -84,6 +84,7 @@ class RankingComparator:
 
     def __init__(self, spec: RankingSpec) -> None:
         self.name = spec.name
+        self.identity = spec.identity
         self._spec = spec
 
     def compare(self, production: "pa.RecordBatch", shadow: "pa.RecordBatch") -> Comparison:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-_FORMAT = 1
+_FORMAT = 2
 _TABLES = ("carry", "seen", *KEPT)
 
 
@@ -152,8 +152,8 @@ def _question(captures: Captures, settings: Settings, comparator: Comparator, tr
         "start": captures.start.isoformat(),
         "warm_up_seconds": captures.warm_up.total_seconds(),
         "block_seconds": settings.block_seconds,
-        "comparator": comparator.name,
-        "truth": None if truth is None else [truth.prefix, truth.comparator.name],
+        "comparator": comparator.identity,
+        "truth": None if truth is None else [truth.prefix, truth.comparator.identity],
     }
 
 
