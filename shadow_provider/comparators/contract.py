@@ -41,9 +41,16 @@ class Comparison:
 
 
 class Comparator(Protocol):
-    """One way to hold an answer of the candidate against production's."""
+    """One way to hold an answer of the candidate against production's.
+
+    Attributes:
+        name: for people.
+        identity: all that decides what it says: two comparators of one identity say the same.
+        outcomes: the figures that it gives.
+    """
 
     name: str
+    identity: str
     outcomes: tuple[Outcome, ...]
 
     def compare(self, production: "pa.RecordBatch", shadow: "pa.RecordBatch") -> Comparison:

@@ -129,7 +129,9 @@ def _quick(batch: "pa.RecordBatch", selector: Selector) -> tuple[NDArray[np.floa
 
     text, kind = batch.column("text"), only_kind(batch)
     found = None
-    if kind == "csv" and selector.column <= FARTHEST_COLUMN:
+    if kind == "csv" and selector.column == 0:
+        found = _bare_numbers(text)
+    if found is None and kind == "csv" and selector.column <= FARTHEST_COLUMN:
         found = csv_cell(text, selector.column, rf"[ \t]*(?P<x>{NUMBER})[ \t]*")
     elif kind == "json" and (selector.path is None or is_steady(selector.path)):
         found = like_first(short(text), partial(find_one, path=selector.path, keys=NUMBER_KEYS), want="number")
@@ -137,6 +139,17 @@ def _quick(batch: "pa.RecordBatch", selector: Selector) -> tuple[NDArray[np.floa
         return np.zeros(0), np.zeros(batch.num_rows, dtype=np.bool_)
     values = pc.fill_null(pc.cast(found, pa.float64()), np.nan).to_numpy(zero_copy_only=False)
     return values, np.isfinite(values)
+
+
+def _bare_numbers(texts: "pa.Array") -> "pa.Array | None":
+    """Answers that are one number and no more, if all are: what Arrow takes for a finite one is one here, too."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        return pc.cast(pc.utf8_rtrim(short(texts), characters="\n"), pa.float64())
+    except pa.ArrowInvalid:
+        return None
 
 
 def csv_cell(texts: "pa.Array", column: int, cell: str) -> "pa.Array":

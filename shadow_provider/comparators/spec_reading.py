@@ -18,6 +18,11 @@ class Frozen(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @property
+    def identity(self) -> str:
+        """All of its fields as JSON text, equal for equal models."""
+        return self.model_dump_json()
+
 
 def read_spec(value: Any, kinds: Mapping[str, type[Frozen]], adapter: TypeAdapter[Any], what: str) -> Any:
     """A model, a mapping or JSON text as one of some kinds of models.

@@ -59,6 +59,7 @@ class TruthComparator(Protocol):
     """One way to hold both answers against the truth."""
 
     name: str
+    identity: str
     outcomes: tuple[Outcome, ...]
 
     def compare(self, production: "pa.RecordBatch", shadow: "pa.RecordBatch", truth: "pa.RecordBatch") -> Comparison:
@@ -94,6 +95,7 @@ class ClassTruth:
     def __init__(self, spec: ClassTruthSpec) -> None:
         self.name = spec.name
         self.outcomes = truth_outcomes_of(spec)
+        self.identity = spec.identity
         self._spec = spec
 
     def compare(self, production: Batch, shadow: Batch, truth: Batch) -> Comparison:
@@ -142,6 +144,7 @@ class ScoreTruth:
     def __init__(self, spec: ScoreTruthSpec) -> None:
         self.name = spec.name
         self.outcomes = truth_outcomes_of(spec)
+        self.identity = spec.identity
         self._spec = spec
         self._positive = normalise(spec.positive)
 
@@ -183,6 +186,7 @@ class ProbabilitiesTruth:
     def __init__(self, spec: ProbabilitiesTruthSpec) -> None:
         self.name = spec.name
         self.outcomes = truth_outcomes_of(spec)
+        self.identity = spec.identity
         self._spec = spec
 
     def compare(self, production: Batch, shadow: Batch, truth: Batch) -> Comparison:
@@ -215,6 +219,7 @@ class NumberTruth:
     def __init__(self, spec: NumberTruthSpec) -> None:
         self.name = spec.name
         self.outcomes = truth_outcomes_of(spec)
+        self.identity = spec.identity
         self._spec = spec
 
     def compare(self, production: Batch, shadow: Batch, truth: Batch) -> Comparison:

@@ -31,6 +31,7 @@ class RankingTruth:
     def __init__(self, spec: RankingTruthSpec) -> None:
         self.name = spec.name
         self.outcomes = truth_outcomes_of(spec)
+        self.identity = spec.identity
         self._spec = spec
 
     def compare(self, production: Batch, shadow: Batch, truth: Batch) -> Comparison:

@@ -71,6 +71,7 @@ class EmbeddingComparator:
     def __init__(self, spec: EmbeddingSpec) -> None:
         self.name = spec.name
         self.outcomes = outcomes_of(spec)
+        self.identity = spec.identity
         self._spec = spec
 
     def compare(self, production: "pa.RecordBatch", shadow: "pa.RecordBatch") -> Comparison:

@@ -104,6 +104,7 @@ class JsonComparator:
     def __init__(self, spec: JsonSpec) -> None:
         self.name = spec.name
         self.outcomes = outcomes_of(spec)
+        self.identity = spec.identity
         self._path = spec.path
         self._rules = Rules(spec.rules)
 

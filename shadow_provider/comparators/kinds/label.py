@@ -116,6 +116,7 @@ class LabelComparator:
 
     def __init__(self, spec: LabelSpec) -> None:
         self.name = spec.name
+        self.identity = spec.identity
         self._spec = spec
         self.outcomes = outcomes_of(spec)
 

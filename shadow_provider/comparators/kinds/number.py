@@ -84,6 +84,7 @@ class NumberComparator:
 
     def __init__(self, spec: NumberSpec) -> None:
         self.name = spec.name
+        self.identity = spec.identity
         self._spec = spec
         self.outcomes = outcomes_of(spec)
 

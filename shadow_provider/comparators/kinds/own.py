@@ -61,6 +61,7 @@ class OwnComparator:
 
     def __init__(self, spec: OwnSpec) -> None:
         self.name = spec.name
+        self.identity = spec.identity
         self._path = spec.function
         self._function = imported(spec.function)
         self.outcomes = outcomes_of(spec)

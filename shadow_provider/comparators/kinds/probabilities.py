@@ -79,6 +79,7 @@ class ProbabilitiesComparator:
     def __init__(self, spec: ProbabilitiesSpec) -> None:
         self.name = spec.name
         self.outcomes = outcomes_of(spec)
+        self.identity = spec.identity
         self._spec = spec
 
     def compare(self, production: "pa.RecordBatch", shadow: "pa.RecordBatch") -> Comparison:

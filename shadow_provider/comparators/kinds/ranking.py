@@ -80,6 +80,7 @@ class RankingComparator:
     def __init__(self, spec: RankingSpec) -> None:
         self.name = spec.name
         self.outcomes = outcomes_of(spec)
+        self.identity = spec.identity
         self._spec = spec
 
     def compare(self, production: "pa.RecordBatch", shadow: "pa.RecordBatch") -> Comparison:

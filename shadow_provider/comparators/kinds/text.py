@@ -93,6 +93,7 @@ class TextComparator:
 
     def __init__(self, spec: TextSpec) -> None:
         self.name = spec.name
+        self.identity = spec.identity
         self._spec = spec
         self._embed = imported(spec.embed) if spec.embed else None
         self._refusals = tuple(phrase.casefold() for phrase in spec.refusals)

@@ -28,6 +28,7 @@ from shadow_provider.evidence.engine.settling import (
     drop_duplicates,
     give_keys,
     groups,
+    needed,
     own_id,
 )
 from shadow_provider.evidence.engine.sizes import add_sizes
@@ -157,9 +158,6 @@ class Look:
         if self.standing.paired_by is None:
             self.standing.paired_by = self._key(final=self.last and horizon is None)
         self._records()
-        if self.standing.paired_by is None:
-            self.connection.execute("CREATE OR REPLACE TABLE carry AS SELECT * EXCLUDE (fresh) FROM records")
-            return provisional, self.standing.summary
         self._leave_out(self.standing.paired_by)
         summary = self._settle(self.standing.paired_by, horizon, provisional)
         return provisional, summary
@@ -184,7 +182,7 @@ class Look:
 
     def _records(self) -> None:
         """All that is not settled, in one table, with the id by which a copy is told and the key of its pair."""
-        own = own_id(self.standing.paired_by or "inference_id")
+        own = own_id(self.standing.paired_by)
         self.connection.execute(
             f"""
             CREATE OR REPLACE TABLE records AS
@@ -195,13 +193,14 @@ class Look:
         )
         begin(self.connection)
 
-    def _leave_out(self, paired_by: PairedBy) -> None:
+    def _leave_out(self, paired_by: PairedBy | None) -> None:
         """Give the records that make no group their fate, and let them go."""
+        without_id = "" if paired_by is None else f"WHEN {needed(paired_by)} IS NULL THEN '{_WITHOUT_ID[paired_by]}'"
         start = microseconds(self.captures.start)
         fate = f"""CASE
             WHEN time < {start} OR ({self.last} AND time >= {microseconds(self.until)}) THEN 'out_of_window'
             WHEN time < {microseconds(self.captures.start + self.captures.warm_up)} THEN 'warm_up'
-            WHEN {own_id(paired_by) if paired_by != "input" else "input"} IS NULL THEN '{_WITHOUT_ID[paired_by]}'
+            {without_id}
         END"""
         self._drop(fate)
 
@@ -220,7 +219,7 @@ class Look:
         key = self.standing.objects[number].key
         return key if line is None else f"{key}:{line}"
 
-    def _settle(self, paired_by: PairedBy, step: int | None, provisional: BlockTable) -> Summary | None:
+    def _settle(self, paired_by: PairedBy | None, step: int | None, provisional: BlockTable) -> Summary | None:
         """Settle the groups before the horizon; in the look's last step, reduce the other ones provisionally."""
         settled = self.standing.horizon
         for side, number, line in drop_duplicates(self.connection, settled, self._place):
@@ -263,6 +262,9 @@ class Look:
         settled = self.standing.horizon
         allowed = microseconds(self.until - self.settings.lag)
         wanted = allowed if step is None else min(step, allowed)
+        if self.standing.paired_by is None:
+            # One side has nothing yet, so what to pair by is open. The other side waits, but not for ever.
+            wanted -= self.settings.repeats_within // timedelta(microseconds=1)
         return wanted if settled is None else max(settled, wanted)
 
     def _forget(self, horizon: int) -> None:

@@ -47,7 +47,8 @@ class Settings:
     Attributes:
         block_seconds: length of a block.
         lag: how long after a record's time its object may come; then it is settled without it.
-        repeats_within: how long an id is remembered after it was settled: a record with the same id is a duplicate.
+        repeats_within: how long an id is remembered after it was settled: a record with the same id is a duplicate. So
+            long do records also wait if the other side has none at all.
         paired_by: what to pair by; chosen from the first captures of both sides if None.
         input_before: where pairs are found by input, how much older the shadow's record may be.
         input_after: and how much younger.

@@ -135,9 +135,12 @@ def _pieces(store: ReadableStore, key: str) -> Iterator[bytes | None]:
                 dropping = not found
                 if dropping:
                     continue
-            whole, end, rest = (rest + chunk).rpartition(b"\n")
+            chunk = rest + chunk if rest else chunk
+            end = chunk.rfind(b"\n") + 1
+            # Most objects are one chunk of whole lines, which is not copied.
+            rest = chunk[end:]
             if end:
-                yield from _within_length(whole + end)
+                yield from _within_length(chunk if not rest else chunk[:end])
             if len(rest) > LONGEST_LINE:
                 yield None
                 rest, dropping = b"", True

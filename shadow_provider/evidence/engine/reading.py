@@ -69,8 +69,7 @@ CREATE MACRO text_of(d) AS CASE
     WHEN contains(d.data, chr(92)) THEN d.data ->> '$'
     ELSE bare(d.data)
 END;
-CREATE MACRO unescaped(x) AS CASE WHEN contains(x, chr(92)) THEN replace(replace(replace(replace(
-    x, '\"', '"'), '\n', chr(10)), '\t', chr(9)), '\r', chr(13)) ELSE x END;
+CREATE MACRO unescaped(x) AS CASE WHEN contains(x, chr(92)) THEN ('"' || x || '"')::JSON ->> '$' ELSE x END;
 CREATE MACRO media_of(d) AS CASE
     WHEN d.data IS NULL THEN NULL
     WHEN length(d.observedContentType) > 2 THEN bare(d.observedContentType)
@@ -105,7 +104,7 @@ FROM lines
 """  # noqa: S608
 
 
-# What was read by its shape has ids that are not empty, and no escapes but those of `unescaped`.
+# What was read by its shape has ids that are not empty and have no escapes.
 VIEWS = """
 CREATE VIEW arrived AS
 SELECT side, object, line, time, inference, event, input, text, media, size, attributes

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-_ROWS = 32_768
+_ROWS = 65_536
 SIDES = ("production", "shadow")
 RECORD = "side, object, line, time, inference, event, input, text, media, size, attributes"
 
@@ -84,9 +84,16 @@ class Groups:
         return production.cast(schema), shadow.cast(schema)
 
 
-def own_id(paired_by: PairedBy) -> str:
-    """The column that says which record is a copy of which."""
+def own_id(paired_by: PairedBy | None) -> str:
+    """The expression that says which record is a copy of which; None if it is not known what to pair by."""
+    if paired_by is None:
+        return "coalesce(inference, event)"
     return "inference" if paired_by == "inference_id" else "event"
+
+
+def needed(paired_by: PairedBy) -> str:
+    """The column that a record must have."""
+    return "input" if paired_by == "input" else own_id(paired_by)
 
 
 def drop_duplicates(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-_FORMAT = 2
+_FORMAT = 3
 _TABLES = ("carry", "seen", *KEPT)
 
 
@@ -165,8 +165,8 @@ def _question(
         "start": captures.start.isoformat(),
         "warm_up_seconds": captures.warm_up.total_seconds(),
         "block_seconds": settings.block_seconds,
-        "comparator": comparator.name,
-        "truth": None if truth is None else [truth.prefix, truth.comparator.name],
+        "comparator": comparator.identity,
+        "truth": None if truth is None else [truth.prefix, truth.comparator.identity],
         # Whether a segment decides is no matter of what is counted.
         "segments": [each.model_dump(mode="json", exclude={"declared"}) for each in by_pair(wanted.segments)],
         "examples": wanted.examples.model_dump(mode="json"),

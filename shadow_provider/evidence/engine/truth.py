@@ -65,6 +65,7 @@ class TruthComparator(Protocol):
     """Holds both answers against the truth; three batches of equal length as comparators have them."""
 
     name: str
+    identity: str
     outcomes: tuple[Outcome, ...]
 
     def compare(self, production: "pa.RecordBatch", shadow: "pa.RecordBatch", truth: "pa.RecordBatch") -> Comparison:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Places = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
+Bools = NDArray[np.bool_]
 
 _WINDOW = 1 << 17
 _QUOTE, _BACKSLASH, _LINE_FEED, _LEAST_PRINTABLE = 34, 92, 10, 32
@@ -32,6 +33,7 @@ _SEARCHED = 1 << 14
 _GATHERED = 1 << 22
 _LONGEST_ID = 1 << 8
 _KNOWN = 8
+_SPARSE = 100
 _KEPT = (INFERENCE, EVENT, GIVEN, ANSWER)
 TIME_WIDTH = 20
 
@@ -143,31 +145,44 @@ def _inspected(content: bytes) -> tuple[Places, int, bool] | None:
     """
     values = np.frombuffer(content, dtype=np.uint8)
     ends: list[Places] = []
-    controls = quotes = escapes = 0
+    quotes = escapes = 0
     for at in range(0, len(values), _WINDOW):
-        here, following = values[at : at + _WINDOW], values[at + 1 : at + _WINDOW + 1]
-        feeds = np.flatnonzero(here == _LINE_FEED) + at
-        ends.append(feeds)
-        controls += int(np.count_nonzero(here < _LEAST_PRINTABLE)) - len(feeds)
-        marks = here == _QUOTE
-        quotes += int(np.count_nonzero(marks))
-        backslashes = (here == _BACKSLASH)[: len(following)]
+        here = values[at : at + _WINDOW]
+        controls = np.flatnonzero(here < _LEAST_PRINTABLE)
+        if (here[controls] != _LINE_FEED).any():
+            return None
+        ends.append(controls + at)
+        marks = values[at : at + _WINDOW + 1] == _QUOTE
+        quotes += int(np.count_nonzero(marks[: len(here)]))
+        backslashes = here == _BACKSLASH
         count = int(np.count_nonzero(backslashes))
         if count:
             escapes += count
-            marked = int(np.count_nonzero(backslashes & (following == _QUOTE)))
+            marked, good = _escapes(values, backslashes, marks, at, count)
             quotes -= marked
-            for letter in _ESCAPES:
-                if marked == count:
-                    break
-                marked += int(np.count_nonzero(backslashes & (following == letter)))
-            if marked != count:
+            if not good:
                 return None
-    if controls or content.endswith(b"\\") or not _is_utf8(content):
+    if content.endswith(b"\\") or not _is_utf8(content):
         return None
     if not content.endswith(b"\n"):
         ends.append(np.array([len(content)]))
     return np.concatenate(ends), quotes, escapes > 0
+
+
+def _escapes(values: Bytes, backslashes: Bools, marks: Bools, at: int, count: int) -> tuple[int, bool]:
+    """How many backslashes of a window are before quotation marks, and whether all others are before other letters."""
+    if count * _SPARSE < len(backslashes):
+        following = values[np.minimum(np.flatnonzero(backslashes) + at + 1, len(values) - 1)]
+        marked = int(np.count_nonzero(following == _QUOTE))
+        return marked, marked + sum(int(np.count_nonzero(following == letter)) for letter in _ESCAPES) == count
+    before = backslashes[: len(marks) - 1]
+    marked = found = int(np.count_nonzero(before & marks[1:]))
+    following = values[at + 1 : at + 1 + len(before)]
+    for letter in _ESCAPES:
+        if found == count:
+            break
+        found += int(np.count_nonzero(before & (following == letter)))
+    return marked, found == count
 
 
 def _is_utf8(content: bytes) -> bool:

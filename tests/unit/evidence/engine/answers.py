@@ -40,7 +40,7 @@ class Words:
 class Numbers:
     """Answers that are numbers: whether they differ, and by how much."""
 
-    name = "numbers"
+    name = identity = "numbers"
     outcomes: tuple[Outcome, ...] = (
         Outcome("disagrees", "binary", -1, 1),
         Outcome("difference", "score", 0, 10),

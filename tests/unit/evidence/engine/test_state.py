@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shadow_provider.comparators.build import comparator
 from shadow_provider.evidence.engine.engine import take_look
 from shadow_provider.evidence.engine.model import Result, Settings, Wanted
 from shadow_provider.evidence.engine.state import OtherQuestionError, State
@@ -253,6 +254,40 @@ def test_a_state_of_another_question_is_refused(tmp_path: Path) -> None:
     take_look(captures(FakeS3()), Numbers(), until=now, settings=SETTINGS, state=state, wanted=hours)
 
 
+def test_a_comparator_of_the_same_name_that_asks_something_else_is_refused(tmp_path: Path) -> None:
+    state = State(FolderStore(tmp_path), "state")
+    now = START + timedelta(minutes=30)
+
+    def took(tolerance: float) -> Result:
+        asked = comparator({"kind": "number", "name": "amount", "absolute_tolerance": tolerance})
+        return take_look(captures(FakeS3()), asked, until=now, settings=SETTINGS, state=state)
+
+    assert took(0.1).objects == took(0.1).objects
+    with pytest.raises(OtherQuestionError, match="state"):
+        took(0.2)
+
+
+def test_what_has_no_other_side_is_settled_in_time_and_so_bounded(tmp_path: Path) -> None:
+    state = State(FolderStore(tmp_path), "state")
+    settings = replace(SETTINGS, repeats_within=timedelta(hours=2))
+    s3 = FakeS3()
+    carried = []
+    for hour in range(6):
+        moment = START + timedelta(hours=hour)
+        now = moment + timedelta(hours=1)
+        s3.put(capture_key(PRODUCTION, moment), *[line(capture(f"{hour}-{i}", time=moment)) for i in range(10)])
+        if hour == 5:
+            s3.put(capture_key(SHADOW, moment), line(capture("5-0", time=moment)), line(capture("5-1", time=moment)))
+        found = take_look(captures(s3), Numbers(), until=now, settings=settings, state=state)
+        assert sum(found.fates["production"].values()) == found.lines["production"] == 10 * (hour + 1)
+        carried.append(found.fates["production"].get("waiting", 0))
+    assert carried[:5] == [10, 20, 20, 20, 20]
+    assert found.paired_by == "inference_id"
+    last = take_look(captures(s3), Numbers(), until=now, last=True, settings=settings, state=state)
+    assert last.pairs == 2
+    assert comparable(last) == comparable(take_look(captures(s3), Numbers(), until=now, last=True, settings=SETTINGS))
+
+
 def test_a_state_of_another_version_is_begun_anew(tmp_path: Path) -> None:
     state = State(FolderStore(tmp_path), "state")
     s3 = FakeS3()
@@ -260,6 +295,6 @@ def test_a_state_of_another_version_is_begun_anew(tmp_path: Path) -> None:
     now = START + timedelta(minutes=30)
     take_look(captures(s3), Numbers(), until=now, settings=SETTINGS, state=state)
     pointer = tmp_path / "state" / "current.json"
-    pointer.write_text(pointer.read_text().replace('"format": 2', '"format": 0'))
+    pointer.write_text(pointer.read_text().replace('"format": 3', '"format": 0'))
     found = take_look(captures(s3), Numbers(), until=now, settings=SETTINGS, state=state)
     assert found.lines["production"] == 1

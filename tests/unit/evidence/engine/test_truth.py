@@ -27,7 +27,7 @@ NOW = START + timedelta(hours=9)
 class Right:
     """Whether each side said what was true."""
 
-    name = "right"
+    name = identity = "right"
     outcomes: tuple[Outcome, ...] = (Outcome("wrong", "binary", -1, 1),)
 
     def compare(self, production: pa.RecordBatch, shadow: pa.RecordBatch, truth: pa.RecordBatch) -> Comparison:
