@@ -42,7 +42,7 @@ def plan(
     2 something was asked wrongly; 3 the deadline comes before a deciding gate or the minimum cover.
     """
     with clear_errors():
-        from shadow_provider.policy.base import PolicyError
+        from shadow_provider.policy.errors import PolicyError
         from shadow_provider.verdict.planning import plan as plan_of
 
         if endpoint is not None and requests_per_hour is not None:

@@ -24,7 +24,7 @@ def policy_of(given: str | None) -> Policy:
     Raises:
         PolicyError: there is none of that name, or the file holds none.
     """
-    from shadow_provider.policy.base import PolicyError
+    from shadow_provider.policy.errors import PolicyError
     from shadow_provider.policy.reading import read_policy, read_policy_file
     from shadow_provider.policy.ready_made import READY_MADE
 

@@ -18,7 +18,8 @@ from pydantic import (
     model_validator,
 )
 
-from shadow_provider.comparators.spec_reading import Frozen, read_spec
+from shadow_provider.comparators.spec_reading import Spec, read_spec
+from shadow_provider.plan.frozen import Frozen
 
 
 def _compiles(path: str) -> str:
@@ -69,7 +70,7 @@ class VectorSelector(Frozen):
         return self
 
 
-class LabelSpec(Frozen):
+class LabelSpec(Spec):
     """Class labels. See `shadow_provider.comparators.kinds.label`.
 
     Attributes:
@@ -95,7 +96,7 @@ class LabelSpec(Frozen):
         return self
 
 
-class NumberSpec(Frozen):
+class NumberSpec(Spec):
     """Numbers. See `shadow_provider.comparators.kinds.number`.
 
     Attributes:
@@ -114,7 +115,7 @@ class NumberSpec(Frozen):
     most_difference: Annotated[float, Field(gt=0)] | None = None
 
 
-class ProbabilitiesSpec(Frozen):
+class ProbabilitiesSpec(Spec):
     """Probabilities of classes. See `shadow_provider.comparators.kinds.probabilities`.
 
     Attributes:
@@ -129,7 +130,7 @@ class ProbabilitiesSpec(Frozen):
     sum_tolerance: Annotated[float, Field(ge=0, lt=0.5)] = 1e-3
 
 
-class RankingSpec(Frozen):
+class RankingSpec(Spec):
     """Ranked items, best first. See `shadow_provider.comparators.kinds.ranking`.
 
     Attributes:
@@ -147,7 +148,7 @@ class RankingSpec(Frozen):
     depth: Annotated[int, Field(ge=1, le=10_000)] = 1000
 
 
-class TextSpec(Frozen):
+class TextSpec(Spec):
     """Text. See `shadow_provider.comparators.kinds.text`.
 
     Attributes:
@@ -171,7 +172,7 @@ class TextSpec(Frozen):
     embed: DottedPath | None = None
 
 
-class EmbeddingSpec(Frozen):
+class EmbeddingSpec(Spec):
     """Embeddings. See `shadow_provider.comparators.kinds.embedding`.
 
     Attributes:
@@ -231,7 +232,7 @@ class FieldRule(Frozen):
     optional: bool = False
 
 
-class JsonSpec(Frozen):
+class JsonSpec(Spec):
     """JSON, path by path. See `shadow_provider.comparators.kinds.json_tree`.
 
     Attributes:
@@ -269,7 +270,7 @@ class DeclaredOutcome(Frozen):
         return (-math.inf if self.least is None else self.least), (math.inf if self.most is None else self.most)
 
 
-class OwnSpec(Frozen):
+class OwnSpec(Spec):
     """A user's own function. See `shadow_provider.comparators.kinds.own`.
 
     Attributes:
@@ -289,7 +290,7 @@ class OwnSpec(Frozen):
         return self
 
 
-_SPECS: tuple[type[Frozen], ...] = (
+_SPECS: tuple[type[Spec], ...] = (
     LabelSpec, NumberSpec, ProbabilitiesSpec, RankingSpec, TextSpec, EmbeddingSpec, JsonSpec, OwnSpec,
 )  # fmt: skip
 ComparatorSpec = Annotated[
@@ -298,7 +299,7 @@ ComparatorSpec = Annotated[
 ]
 """Any comparator, told by its `kind`."""
 
-KINDS: dict[str, type[Frozen]] = {str(spec.model_fields["kind"].default): spec for spec in _SPECS}
+KINDS: dict[str, type[Spec]] = {str(spec.model_fields["kind"].default): spec for spec in _SPECS}
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(ComparatorSpec)
 
 

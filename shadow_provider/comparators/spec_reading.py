@@ -4,19 +4,18 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from shadow_provider.plan.errors import PlanError
+from shadow_provider.plan.frozen import Frozen
 
 
 class ComparatorError(PlanError):
     """A comparator that cannot be used; the message is one line that names field, value and rule."""
 
 
-class Frozen(BaseModel):
-    """Immutable, and strict about names and types: an unknown field is an error, never a silent no-op."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class Spec(Frozen):
+    """Base of all specifications of comparators."""
 
     @property
     def identity(self) -> str:
@@ -24,7 +23,7 @@ class Frozen(BaseModel):
         return self.model_dump_json()
 
 
-def read_spec(value: Any, kinds: Mapping[str, type[Frozen]], adapter: TypeAdapter[Any], what: str) -> Any:
+def read_spec(value: Any, kinds: Mapping[str, type[Spec]], adapter: TypeAdapter[Any], what: str) -> Any:
     """A model, a mapping or JSON text as one of some kinds of models.
 
     Args:
@@ -50,7 +49,7 @@ def read_spec(value: Any, kinds: Mapping[str, type[Frozen]], adapter: TypeAdapte
         raise ComparatorError(f"{what}: not a JSON object: {' '.join(str(error).split())}") from error
 
 
-def _one_line(error: ValidationError, kinds: Mapping[str, type[Frozen]]) -> str:
+def _one_line(error: ValidationError, kinds: Mapping[str, type[Spec]]) -> str:
     details = error.errors(include_url=False, include_context=False)
     first = details[0]
     location = first["loc"]
@@ -79,5 +78,5 @@ def _path(location: Sequence[int | str]) -> str:
     return ".".join(parts) or (str(location[0]) if location else "all of it")
 
 
-def _allowed(location: Sequence[int | str], kinds: Mapping[str, type[Frozen]]) -> str:
+def _allowed(location: Sequence[int | str], kinds: Mapping[str, type[Spec]]) -> str:
     return f"; allowed: {', '.join(kinds[str(location[0])].model_fields)}" if len(location) == 2 else ""

@@ -5,12 +5,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, TypeAdapter, model_validator
 
 from shadow_provider.comparators.spec import Name, Selector, VectorSelector
-from shadow_provider.comparators.spec_reading import Frozen, read_spec
+from shadow_provider.comparators.spec_reading import Spec, read_spec
 
 Clip = Annotated[float, Field(gt=0, lt=0.01)]
 
 
-class _TruthSpec(Frozen):
+class _TruthSpec(Spec):
     """What all have.
 
     Attributes:
@@ -111,7 +111,7 @@ TruthSpec = Annotated[
 ]
 """Any comparison with the truth, told by its `kind`."""
 
-TRUTH_KINDS: dict[str, type[Frozen]] = {
+TRUTH_KINDS: dict[str, type[Spec]] = {
     "class": ClassTruthSpec,
     "score": ScoreTruthSpec,
     "probabilities": ProbabilitiesTruthSpec,

@@ -237,15 +237,21 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
         made = run.since.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
         return f"{prefix.rstrip('/')}/{self.endpoint_name}/{run.config_name}-{made}.json"
 
-    def _report(self, record: DecisionRecord, uri: str) -> str:
-        """Write the reports beside the record; each is a function of it, so whoever writes first writes the same."""
+    def _report(self, record: DecisionRecord, uri: str) -> str | None:
+        """Write the reports beside the record; each is a function of it, so whoever writes first writes the same.
+
+        The decision stands already: a report that cannot be made must not keep anybody from acting on it.
+        """
         from shadow_provider.report import html_report, markdown_report
 
         base = uri.removesuffix(".json")
-        self.hook.write_document_once(f"{base}.html", html_report(record), content_type="text/html; charset=utf-8")
-        self.hook.write_document_once(
-            f"{base}.md", markdown_report(record).encode(), content_type="text/markdown; charset=utf-8"
-        )
+        try:
+            page, text = html_report(record), markdown_report(record).encode()
+        except Exception:
+            self.log.exception("The report could not be made; `sagemaker-shadow report %s` would make it", uri)
+            return None
+        self.hook.write_document_once(f"{base}.html", page, content_type="text/html; charset=utf-8")
+        self.hook.write_document_once(f"{base}.md", text, content_type="text/markdown; charset=utf-8")
         return f"{base}.html"
 
     def _result(self, context: Context, record: DecisionRecord, uri: str) -> dict[str, Any]:
@@ -253,7 +259,8 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
         from shadow_provider.verdict.render import as_text
 
         report_uri = self._report(record, uri)
-        SageMakerShadowReportLink.remember(context, self, report_uri)
+        if report_uri is not None:
+            SageMakerShadowReportLink.remember(context, self, report_uri)
         self.log.info("Decision record: %s, report: %s\n%s", uri, report_uri,
                       as_text(record.judgement, record.notes))  # fmt: skip
         more = {"record_uri": uri, "report_uri": report_uri, "looked_at": record.created_at.isoformat()}

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from shadow_provider.policy.base import Frozen
+from shadow_provider.plan.frozen import Frozen
 
 
 def _compiles(pattern: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shadow_provider.policy.base import Frozen
+from shadow_provider.plan.frozen import Frozen
 
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Percentile = Literal["p50", "p75", "p90", "p95", "p99", "p99.9"]

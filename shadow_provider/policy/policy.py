@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from shadow_provider.comparators.outcomes import Outcome, disagreement, outcomes_of, truth_outcomes_of
 from shadow_provider.comparators.spec import ComparatorSpec, LabelSpec
 from shadow_provider.comparators.truth_spec import ClassTruthSpec, TruthSpec
-from shadow_provider.policy.base import Frozen
+from shadow_provider.plan.frozen import Frozen
 from shadow_provider.policy.examples import Examples
 from shadow_provider.policy.gates import (
     Accuracy,

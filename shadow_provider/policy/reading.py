@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from shadow_provider.comparators.spec import KINDS
 from shadow_provider.comparators.truth_spec import TRUTH_KINDS
-from shadow_provider.policy.base import PolicyError
+from shadow_provider.policy.errors import PolicyError
 from shadow_provider.policy.examples import Examples
 from shadow_provider.policy.gates import GATES
 from shadow_provider.policy.policy import Policy

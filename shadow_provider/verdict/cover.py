@@ -3,9 +3,9 @@
 from datetime import timedelta
 from itertools import pairwise
 
+from shadow_provider.plan.frozen import Frozen
 from shadow_provider.policy.policy import Policy
 from shadow_provider.verdict.evidence import Evidence
-from shadow_provider.verdict.measures import Frozen
 
 _LONGEST_PAUSE = timedelta(hours=1)
 

@@ -1,8 +1,8 @@
 """Two judgements of the same evidence, gate by gate: what another policy would have said."""
 
+from shadow_provider.plan.frozen import Frozen
 from shadow_provider.verdict.judge import Judgement
 from shadow_provider.verdict.looks import GateLook
-from shadow_provider.verdict.measures import Frozen
 from shadow_provider.verdict.units import limit, show
 
 _COMPARED = ("state", "estimate", "lower", "upper", "margin", "unit", "measure", "blocking", "critical")

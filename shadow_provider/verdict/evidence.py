@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from shadow_provider.verdict.measures import Blocks, Count, Frozen, Measure, UtcTime
+from shadow_provider.plan.frozen import Frozen
+from shadow_provider.verdict.measures import Blocks, Count, Measure, UtcTime
 
 Counts = tuple[Count, ...]
 Figures = tuple[float | None, ...]

@@ -8,13 +8,13 @@ import math
 from enum import StrEnum
 from typing import NamedTuple
 
+from shadow_provider.plan.frozen import Frozen
 from shadow_provider.policy.policy import Policy, is_on_pairs
 from shadow_provider.statistics.long_run import MINIMUM_EFFECTIVE
 from shadow_provider.verdict import change
 from shadow_provider.verdict.cover import Cover, cover_of
 from shadow_provider.verdict.evidence import Evidence
 from shadow_provider.verdict.looks import GateLook, GateState, look_at, look_at_segments
-from shadow_provider.verdict.measures import Frozen
 from shadow_provider.verdict.mirror import MirrorFinding, examine_mirror
 from shadow_provider.verdict.render import gate_in_words
 from shadow_provider.verdict.units import Unit

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from shadow_provider.comparators.outcomes import disagreement, outcomes_of
+from shadow_provider.plan.frozen import Frozen
 from shadow_provider.policy.gates import (
     Accuracy,
     Agreement,
@@ -22,7 +23,7 @@ from shadow_provider.policy.gates import (
 from shadow_provider.policy.policy import Policy, is_on_answers, is_on_pairs
 from shadow_provider.statistics.long_run import MINIMUM_EFFECTIVE
 from shadow_provider.verdict.evidence import Evidence
-from shadow_provider.verdict.measures import Frozen, Measure
+from shadow_provider.verdict.measures import Measure
 from shadow_provider.verdict.outlook import blocks_to_decision
 from shadow_provider.verdict.units import Unit
 

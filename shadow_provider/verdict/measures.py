@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Protocol, Self
 
 import numpy as np
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
+from shadow_provider.plan.frozen import Frozen
 from shadow_provider.statistics.blocks import BlockMean
 from shadow_provider.statistics.paired_blocks import PairedBlocks
 from shadow_provider.statistics.proportion import Interval
@@ -22,12 +23,6 @@ Count = Annotated[int, Field(ge=0)]
 
 UtcTime = Annotated[AwareDatetime, AfterValidator(lambda time: time.astimezone(UTC))]
 """A time with a zone, brought to UTC: one moment has one form, and its arithmetic knows no summer time."""
-
-
-class Frozen(BaseModel):
-    """Immutable, strict about names, and never NaN or infinite: it must survive JSON."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Sequential(Protocol):

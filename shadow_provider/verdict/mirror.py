@@ -7,10 +7,10 @@ most a thousandth over all looks together.
 import math
 from collections.abc import Sequence
 
+from shadow_provider.plan.frozen import Frozen
 from shadow_provider.policy.policy import Policy
 from shadow_provider.statistics.sample_ratio import share_evidence
 from shadow_provider.verdict.evidence import Evidence
-from shadow_provider.verdict.measures import Frozen
 from shadow_provider.verdict.mirror_blocks import HourOfMirror, MirrorBlocks, by_hour, measured_by, mirror_blocks
 from shadow_provider.verdict.silences import gap_faults
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
+from shadow_provider.plan.frozen import Frozen
 from shadow_provider.verdict.evidence import Evidence
-from shadow_provider.verdict.measures import Frozen, RateMeasure, UtcTime
+from shadow_provider.verdict.measures import RateMeasure, UtcTime
 
 Counts = npt.NDArray[np.int64]
 

@@ -8,11 +8,11 @@ import math
 from datetime import timedelta
 from typing import Literal
 
+from shadow_provider.plan.frozen import Frozen
 from shadow_provider.policy.gates import Gate, ModelLatency
 from shadow_provider.policy.policy import Policy
 from shadow_provider.verdict.expected import Course, requests_to_pass
 from shadow_provider.verdict.looks import harm_margin, in_gate_unit, shown_margin, unit_of
-from shadow_provider.verdict.measures import Frozen
 from shadow_provider.verdict.plan_text import in_one_line, plan_as_text
 from shadow_provider.verdict.plan_warnings import warnings_of
 from shadow_provider.verdict.suppositions import Supposition, suppose

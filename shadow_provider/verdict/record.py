@@ -9,12 +9,13 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 import shadow_provider
-from shadow_provider.policy.base import PolicyError
+from shadow_provider.plan.frozen import Frozen
+from shadow_provider.policy.errors import PolicyError
 from shadow_provider.policy.policy import Policy
 from shadow_provider.verdict.evidence import Evidence
 from shadow_provider.verdict.judge import Judgement, Verdict, judge
 from shadow_provider.verdict.looks import GateState
-from shadow_provider.verdict.measures import Frozen, UtcTime
+from shadow_provider.verdict.measures import UtcTime
 from shadow_provider.verdict.notes import describe
 
 _MADE_BY = ("comparator", "ground_truth")

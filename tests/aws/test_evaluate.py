@@ -486,6 +486,17 @@ def test_by_default_the_record_stands_beside_the_captures(task: Any) -> None:
     assert found["record_uri"].endswith(f"{good.deployment.since:%Y%m%dT%H%M%SZ}.json")
 
 
+def test_a_report_that_cannot_be_made_does_not_keep_the_decision_back(
+    task: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Any) -> bytes:
+        raise RuntimeError("no font")
+
+    monkeypatch.setattr("shadow_provider.report.html_report", broken)
+    found = task().run(50)
+    assert (found["verdict"], found["report_uri"]) == ("PROMOTE", None)
+
+
 def test_the_report_is_linked_from_the_task(task: Any) -> None:
     good = task()
     found = good.run(50)

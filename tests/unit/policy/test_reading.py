@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from shadow_provider.plan.errors import PlanError
-from shadow_provider.policy.base import PolicyError
+from shadow_provider.policy.errors import PolicyError
 from shadow_provider.policy.gates import GATES as METRICS
 from shadow_provider.policy.gates import Agreement, PairedErrorRate
 from shadow_provider.policy.policy import Policy

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shadow_provider.comparators.spec import NumberSpec
-from shadow_provider.policy.base import PolicyError
+from shadow_provider.policy.errors import PolicyError
 from shadow_provider.policy.policy import Policy
 from shadow_provider.policy.reading import read_policy
 from shadow_provider.policy.segments import HourSegment
