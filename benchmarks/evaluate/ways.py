@@ -18,7 +18,7 @@ COMPARATORS: dict[str, dict[str, Any]] = {
 }
 
 
-def engine(shape: str, root: str, hours: str, state: str = "", s3: str = "") -> dict[str, Any]:
+def engine(shape: str, root: str, hours: str, state: str = "", s3: str = "", memory_mb: str = "512") -> dict[str, Any]:
     """This project's engine; with a state it reads what is new, with an endpoint it reads from S3."""
     from shadow_provider.comparators.build import comparator
     from shadow_provider.evidence.engine.engine import take_look
@@ -41,7 +41,7 @@ def engine(shape: str, root: str, hours: str, state: str = "", s3: str = "") -> 
         comparator(COMPARATORS[shape]),
         until=START + timedelta(hours=int(hours)),
         last=not state,
-        settings=Settings(block_seconds=300),
+        settings=Settings(block_seconds=300, memory_mb=int(memory_mb)),
         state=State(FolderStore(Path(state)), "state") if state else None,
     )
     return {"pairs": found.pairs, "strict_lines": found.strict_lines}

@@ -50,6 +50,9 @@ _AHEAD = 16
 
 _THREADS = 4
 
+_STEP = 3
+"""Batches that are settled at a time: what is not old enough is carried on from step to step, which costs as much."""
+
 _WITHOUT_ID = {"inference_id": "no_inference_id", "event_id": "no_event_id", "input": "no_input"}
 _USUAL = ("out_of_window", "warm_up")
 
@@ -97,18 +100,18 @@ class Look:
         """Read, settle and reduce; what is not settled yet is reduced apart, and given back."""
         new = self._new_objects()
         batch: list[Piece] = []
-        size = 0
+        size = taken = 0
         for number, pieces in enumerate(self._fetched(new), start=1):
             batch += pieces
             size += sum(piece.part.size for piece in pieces)
             if number == len(new):
                 break
-            if 2 * size >= self.settings.batch_bytes and new[number].hour > new[number - 1].hour:
-                self._step(batch, microseconds(new[number].hour - NEIGHBOUR))
-                batch, size = [], 0
-            elif size >= self.settings.batch_bytes:
+            if size >= self.settings.batch_bytes:
                 self._take_in(batch)
-                batch, size = [], 0
+                batch, size, taken = [], 0, taken + size
+            if taken >= _STEP * self.settings.batch_bytes and new[number].hour > new[number - 1].hour:
+                self._step(batch, microseconds(new[number].hour - NEIGHBOUR))
+                batch, size, taken = [], 0, 0
         return self._step(batch, None)
 
     def _new_objects(self) -> list[_New]:

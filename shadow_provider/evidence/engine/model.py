@@ -54,7 +54,7 @@ class Settings:
         input_after: and how much younger.
         memory_mb: what DuckDB may take before it spills to disk.
         threads: that DuckDB uses; all cores if None.
-        batch_bytes: of captures that are read at a time.
+        batch_bytes: of captures that are held in memory at a time, about.
         temporary: folder for what is spooled and spilled; the system's if None.
     """
 
@@ -66,7 +66,7 @@ class Settings:
     input_after: timedelta = timedelta(seconds=60)
     memory_mb: int = 512
     threads: int | None = None
-    batch_bytes: int = 64 << 20
+    batch_bytes: int = 32 << 20
     temporary: Path | None = None
 
 

@@ -29,7 +29,7 @@ WANTED = Wanted(
     ),
     examples=Examples(count=7, show="answers"),
 )
-SETTINGS = Settings(memory_mb=256, threads=1, block_seconds=300, lag=LAG, batch_bytes=20_000)
+SETTINGS = Settings(memory_mb=256, threads=1, block_seconds=300, lag=LAG, batch_bytes=2_500)
 
 
 class Arriving:
