@@ -134,8 +134,7 @@ def measure(shape: Shape, sizes: Sequence[int], rounds: int, folder: Path, limit
         size = write_captures(root, Traffic(shape, pairs, HOURS))
         ours = median(way("engine", shape, str(root), str(HOURS)), rounds)
         times[pairs] = ours.seconds
-        if ours.said["pairs"] != pairs:
-            raise RuntimeError(f"{ours.said['pairs']} of {pairs} pairs")
+        _check(ours, pairs)
         peak = ours.said["peak_mb"]
         text = f"{ours.seconds:.2f} s for {size / 1e9:.2f} GB"
         report.add(f"{shape}, {pairs:,} pairs", text)
@@ -160,6 +159,13 @@ def measure(shape: Shape, sizes: Sequence[int], rounds: int, folder: Path, limit
     looks(shape, judged, rounds, folder, report)
 
 
+def _check(ours: Run, pairs: int) -> None:
+    """Refuse to measure something that was not done."""
+    said = ours.said
+    if (said["pairs"], said["labelled"], said["verdict"]) != (pairs, pairs, "PROMOTE"):
+        raise RuntimeError(f"of {pairs} pairs, each with a label: {said}")
+
+
 def against(shape: Shape, root: Path, ours: Run, limit: Path, rounds: int, report: Report, *, binding: bool) -> None:
     theirs = run(way("notebook", shape, str(root)))
     ratio = theirs.seconds / ours.seconds
@@ -179,7 +185,7 @@ def from_s3(shape: Shape, root: Path, ours: Run, rounds: int, report: Report, *,
     with LocalAWS() as aws:
         s3 = aws.boto3_client("s3")
         s3.create_bucket(Bucket="bench")
-        for path in (root / "capture").rglob("*.jsonl"):
+        for path in root.rglob("*.jsonl"):
             s3.upload_file(str(path), "bench", path.relative_to(root).as_posix())
         remote = median(way("engine", shape, str(root), str(HOURS), "", aws.endpoint_url), rounds)
     ratio = remote.seconds / ours.seconds
