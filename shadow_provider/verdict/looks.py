@@ -85,6 +85,13 @@ class GateLook(Frozen):
     reason: str
 
     @property
+    def provable(self) -> float | None:
+        """The tightest limit, in the gate's own terms, that a candidate as good as production would pass by now."""
+        if self.detectable is None:
+            return None
+        return max(0.0, 1 - self.detectable) if self.unit is Unit.SHARE else self.detectable
+
+    @property
     def shown_name(self) -> str:
         """The name, with the segment if it is of one."""
         return f"{self.name} [{self.segment}]" if self.segment else self.name

@@ -9,8 +9,8 @@ from shadow_provider.verdict.units import limit, show
 if TYPE_CHECKING:
     from shadow_provider.verdict.judge import Judgement
 
-_HEADINGS = ("gate", "state", "estimate", "lower", "upper", "limit", "n", "evidence", "still needs", "note")
-_NUMERIC = frozenset({2, 3, 4, 5, 6, 7, 8})
+_HEADINGS = ("gate", "state", "estimate", "lower", "upper", "limit", "provable", "n", "evidence", "still needs", "note")
+_NUMERIC = frozenset({2, 3, 4, 5, 6, 7, 8, 9})
 
 
 def gate_in_words(gate: GateLook) -> str:
@@ -67,6 +67,7 @@ def _row(gate: GateLook) -> tuple[str, ...]:
         gate.state.value,
         *numbers,
         limit(gate.margin, gate.unit),
+        "-" if gate.provable is None else limit(gate.provable, gate.unit),
         f"{gate.n:,}",
         f"{gate.progress:.0%}",
         needs,

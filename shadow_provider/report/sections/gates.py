@@ -152,8 +152,14 @@ def _measure(record: DecisionRecord, gate: GateLook) -> Measure | None:
 
 
 def _meanings(gates: tuple[GateLook, ...]) -> Table:
-    rows = ((title_of(gate), gate.name, about_gate(gate)) for gate in gates)
-    return table("What the numbers are", ("gate", "name in the policy", "number"), rows, code=(1,))
+    rows = ((title_of(gate), gate.name, about_gate(gate), _provable(gate)) for gate in gates)
+    headings = ("gate", "name in the policy", "number", "tightest limit that could be proven by now")
+    return table("What the numbers are", headings, rows, code=(1,))
+
+
+def _provable(gate: GateLook) -> str:
+    """What this much evidence can tell of a candidate that is as good as production."""
+    return NOTHING if gate.provable is None else limit(gate.provable, gate.unit)
 
 
 def _cover(record: DecisionRecord) -> Table:

@@ -22,6 +22,7 @@ from shadow_provider.policy.gates import (
     PairedErrorRate,
 )
 from shadow_provider.policy.policy import Policy
+from shadow_provider.policy.reading import read_policy
 from shadow_provider.policy.segments import AttributeSegment, HourSegment
 from shadow_provider.verdict.evidence import Evidence, SegmentEvidence
 from shadow_provider.verdict.looks import GateLook, GateState, look_at, look_at_segments, measure_of
@@ -345,3 +346,20 @@ def test_the_bounds_and_the_state_say_the_same() -> None:
             bad = look.upper < look.margin if look.unit is Unit.SHARE else look.lower > look.margin
             expected = GateState.PASS if good else GateState.FAIL if bad else GateState.UNDECIDED
             assert look.state is expected
+
+
+def test_what_could_be_proven_by_now_is_as_far_from_no_harm_as_the_bound_is_from_the_estimate() -> None:
+    policy = read_policy("balanced")
+    found = {gate.name: look_at(gate, policy, evidence(blocks=120)) for gate in policy.gates}
+    for name, look in found.items():
+        assert look.estimate is not None
+        assert look.lower is not None
+        assert look.upper is not None
+        if name == "agreement":
+            expected = 1 - (look.estimate - look.lower)
+        elif name.startswith("model_latency"):
+            expected = (1 + look.upper) / (1 + look.estimate) - 1
+        else:
+            expected = look.upper - look.estimate
+        assert look.provable == pytest.approx(expected, abs=1e-9)
+    assert look_at(policy.gates[-1], policy, evidence(blocks=3)).provable is None
