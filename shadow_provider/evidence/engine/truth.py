@@ -39,6 +39,9 @@ CREATE TABLE truth_batch (part INTEGER, id UBIGINT, text VARCHAR, media VARCHAR,
 KEPT = ("answers", "labels", "graded")
 
 _ROWS = 32_768
+_BATCH_BYTES = 16 << 20
+"""Of labels that are read at once."""
+
 _MEDIA = {"CSV": "text/csv", "JSON": "application/json"}
 _COLUMNS = """{
     groundTruthData: 'STRUCT(data JSON, encoding JSON)', eventMetadata: 'STRUCT(eventId JSON)', eventVersion: 'JSON'
@@ -163,8 +166,17 @@ class Grading:
 
     def run(self) -> None:
         """Read new labels, grade the pairs that have one now, and forget what has waited too long."""
-        for stored in self._new_objects():
-            self._read(stored, list(parts(self.truth.store, stored.key, self.folder, "truth")))
+        batch: list[tuple[str, Part | Oversize]] = []
+        size = 0
+        for number, stored in enumerate(list(self._new_objects()), start=1):
+            self.standing.objects.append(stored)
+            found = list(parts(self.truth.store, stored.key, self.folder, f"truth-{number}"))
+            batch += [(stored.key, each) for each in found]
+            size += sum(each.size for each in found if isinstance(each, Part))
+            if size >= _BATCH_BYTES:
+                self._read(batch)
+                batch, size = [], 0
+        self._read(batch)
         self._settle()
         self._grade()
         oldest = microseconds(self.until - self.truth.within)
@@ -182,21 +194,23 @@ class Grading:
                 if each.key.endswith(".jsonl") and each not in known:
                     yield each
 
-    def _read(self, stored: StoredObject, found: Sequence[Part | Oversize]) -> None:
-        self.standing.objects.append(stored)
-        plain = [each for each in found if isinstance(each, Part) and each.plain]
-        doubtful = [each for each in found if isinstance(each, Part) and not each.plain]
-        for each in found:
+    def _read(self, batch: Sequence[tuple[str, Part | Oversize]]) -> None:
+        """The labels of many objects at once: asking the database for each would take longer than reading them."""
+        whole = [(key, each) for key, each in batch if isinstance(each, Part)]
+        plain = [(key, each) for key, each in whole if each.plain]
+        doubtful = [(key, each) for key, each in whole if not each.plain]
+        for key, each in batch:
             self.standing.lines += each.lines if isinstance(each, Part) else 1
             if isinstance(each, Oversize):
-                self.standing.fates.count("oversize", f"{stored.key}:{each.line}")
+                self.standing.fates.count("oversize", f"{key}:{each.line}")
         self.connection.execute("TRUNCATE truth_batch")
         if plain:
-            self.connection.execute(_READ, [[str(each.file) for each in plain]])
-            bad = disagreeing(self.connection, "truth_batch", plain)
+            self.connection.execute(_READ, [[str(each.file) for _, each in plain]])
+            bad = disagreeing(self.connection, "truth_batch", [each for _, each in plain])
             doubtful += [plain[number] for number in bad]
-            self.connection.execute("DELETE FROM truth_batch WHERE part IN (SELECT unnest(?))", [bad])
-        rows = [row for each in doubtful for row in _strict_labels(each, stored.key, self.standing.fates)]
+            if bad:
+                self.connection.execute("DELETE FROM truth_batch WHERE part IN (SELECT unnest(?))", [bad])
+        rows = [row for key, each in doubtful for row in _strict_labels(each, key, self.standing.fates)]
         if rows:
             self.connection.executemany(
                 "INSERT INTO truth_batch (id, text, media) VALUES (id_of('\"' || ? || '\"'), ?, ?)", rows
@@ -204,9 +218,8 @@ class Grading:
         self.connection.execute(
             "INSERT INTO labels SELECT id, text, media, ? FROM truth_batch", [microseconds(self.until)]
         )
-        for each in found:
-            if isinstance(each, Part):
-                each.release()
+        for _, each in whole:
+            each.release()
 
     def _settle(self) -> None:
         """Leave one label of each id, none where they contradict each other or one was used before."""
