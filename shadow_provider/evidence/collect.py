@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from shadow_provider.comparators.build import comparator
 from shadow_provider.comparators.truth import truth_comparator
@@ -47,6 +47,13 @@ _LOOKS = "looks.json"
 _ASKED_OF_CAPTURES = {"comparator", "ground_truth", "warm_up_seconds", "segments", "examples"}
 
 
+class Remembered(NamedTuple):
+    """What looks tell the next one beside the engine's state: their ends, and what CloudWatch answered them."""
+
+    looks: tuple[datetime, ...] = ()
+    metrics: KeptMetrics | None = None
+
+
 @dataclass(frozen=True)
 class Kept:
     """Where looks at one deployment keep what they know.
@@ -72,13 +79,19 @@ class Kept:
 
     def looks(self) -> tuple[datetime, ...]:
         """The ends of the looks so far."""
-        found = self._read()
-        return () if found is None else tuple(datetime.fromisoformat(text) for text in found["looks"])
+        return self.remembered().looks
 
-    def metrics(self) -> KeptMetrics | None:
-        """What is kept of CloudWatch's figures; None before the first look."""
-        found = self._read()
-        return None if found is None or found["metrics"] is None else KeptMetrics.from_json(found["metrics"])
+    def remembered(self) -> Remembered:
+        """What the looks so far left; nothing before the first."""
+        if not any(each.key == self._key for each in self.store.listed(self._folder)):
+            return Remembered()
+        with self.store.opened(self._key) as body:
+            found: dict[str, Any] = json.loads(body.read())
+        metrics = found["metrics"]
+        return Remembered(
+            tuple(datetime.fromisoformat(text) for text in found["looks"]),
+            None if metrics is None else KeptMetrics.from_json(metrics),
+        )
 
     def remember(self, looks: Sequence[datetime], metrics: KeptMetrics | None) -> None:
         """Write both; after the engine has written, so that no look is counted that did not end."""
@@ -87,13 +100,6 @@ class Kept:
             "metrics": None if metrics is None else metrics.to_json(),
         }
         self.store.write(self._key, json.dumps(document).encode())
-
-    def _read(self) -> dict[str, Any] | None:
-        if not any(each.key == self._key for each in self.store.listed(self._folder)):
-            return None
-        with self.store.opened(self._key) as body:
-            found: dict[str, Any] = json.loads(body.read())
-        return found
 
     @property
     def _folder(self) -> str:
@@ -152,19 +158,11 @@ def collect(
     """
     now = now or datetime.now(UTC)
     blocks = blocks_until(policy, run.since, until)
-    bucket, prefix = split_uri(run.capture_s3_uri)
+    captures = captures_of(s3, endpoint_name, run, policy, blocks.start)
     result = None
     if blocks.count:
         result = take_look(
-            Captures(
-                store=S3Store(s3, bucket),
-                prefix=prefix,
-                endpoint=endpoint_name,
-                production=run.production_variant,
-                shadow=run.shadow_variant,
-                start=blocks.start,
-                warm_up=timedelta(seconds=policy.warm_up_seconds),
-            ),
+            captures,
             comparator(policy.comparator),
             until=blocks.end,
             last=final,
@@ -173,6 +171,7 @@ def collect(
             truth=_truth(s3, policy, ground_truth_s3_uri, now),
             wanted=Wanted(policy.segments, policy.examples),
         )
+    before = Remembered() if kept is None else kept.remembered()
     metrics = read_block_metrics(
         cloudwatch,
         endpoint_name=endpoint_name,
@@ -180,14 +179,31 @@ def collect(
         shadow_variant=run.shadow_variant,
         blocks=blocks,
         percentiles=policy.percentiles,
-        kept=None if kept is None else kept.metrics(),
+        kept=before.metrics,
         now=now,
     )
-    before = () if kept is None else kept.looks()
-    looks = (*(look for look in before if look < blocks.end), blocks.end)
+    looks = (*(look for look in before.looks if look < blocks.end), blocks.end)
     if kept is not None and blocks.count:
         kept.remember(looks, metrics.kept)
     return _evidence(endpoint_name, run, policy, blocks, looks, result, metrics, ground_truth_s3_uri)
+
+
+def captures_of(s3: WritingS3Client, endpoint_name: str, run: ShadowRun, policy: Policy, start: datetime) -> Captures:
+    """The captures of both variants from a time on.
+
+    Raises:
+        ValueError: the captures' URI is wrong.
+    """
+    bucket, prefix = split_uri(run.capture_s3_uri)
+    return Captures(
+        store=S3Store(s3, bucket),
+        prefix=prefix,
+        endpoint=endpoint_name,
+        production=run.production_variant,
+        shadow=run.shadow_variant,
+        start=start,
+        warm_up=timedelta(seconds=policy.warm_up_seconds),
+    )
 
 
 def _truth(s3: WritingS3Client, policy: Policy, uri: str | None, now: datetime) -> Truth | None:

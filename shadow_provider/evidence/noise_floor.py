@@ -1,15 +1,15 @@
 """The noise floor where the shadow runs production's own model: what differs although nothing was changed."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from shadow_provider.comparators.build import comparator
 from shadow_provider.comparators.noise import Suggestion, suggest, with_rules, with_tolerance
 from shadow_provider.comparators.spec import ComparatorSpec, JsonSpec, NumberSpec
+from shadow_provider.evidence.collect import captures_of
 from shadow_provider.evidence.engine.engine import take_look
-from shadow_provider.evidence.engine.model import Captures, Settings
-from shadow_provider.evidence.engine.store import S3Store, WritingS3Client
-from shadow_provider.evidence.objects import split_uri
+from shadow_provider.evidence.engine.model import Settings
+from shadow_provider.evidence.engine.store import WritingS3Client
 from shadow_provider.plan.endpoint_config import ShadowRun
 from shadow_provider.policy.policy import Policy
 
@@ -45,17 +45,8 @@ def noise_floor(
     spec = policy.comparator
     if not isinstance(spec, JsonSpec | NumberSpec):
         raise ValueError(f"a comparator of kind {spec.kind} has no tolerances; take number or json")
-    bucket, prefix = split_uri(run.capture_s3_uri)
     result = take_look(
-        Captures(
-            store=S3Store(s3, bucket),
-            prefix=prefix,
-            endpoint=endpoint_name,
-            production=run.production_variant,
-            shadow=run.shadow_variant,
-            start=run.since,
-            warm_up=timedelta(seconds=policy.warm_up_seconds),
-        ),
+        captures_of(s3, endpoint_name, run, policy, run.since),
         comparator(spec),
         until=until,
         last=True,
