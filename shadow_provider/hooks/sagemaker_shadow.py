@@ -78,14 +78,20 @@ class SageMakerShadowHook(AwsBaseHook):
     @cached_property
     def s3(self) -> Any:
         """The boto3 client of S3 through the same connection."""
-        return self._sibling("s3")
+        return self.sibling("s3")
 
     @cached_property
     def cloudwatch(self) -> Any:
         """The boto3 client of CloudWatch through the same connection."""
-        return self._sibling("cloudwatch")
+        return self.sibling("cloudwatch")
 
-    def _sibling(self, service: str) -> Any:
+    @cached_property
+    def autoscaling(self) -> Any:
+        """The boto3 client of Application Auto Scaling through the same connection."""
+        return self.sibling("application-autoscaling")
+
+    def sibling(self, service: str) -> Any:
+        """Return the boto3 client of another service through the same connection."""
         hook = AwsBaseHook(
             aws_conn_id=self.aws_conn_id,
             client_type=service,
@@ -113,7 +119,7 @@ class SageMakerShadowHook(AwsBaseHook):
     def tags(self, arn: str) -> dict[str, str]:
         """Return all tags of a resource."""
         pages = self.sagemaker.get_paginator("list_tags").paginate(ResourceArn=arn)
-        return self._retrying(lambda: {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]})
+        return self.retrying(lambda: {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]})
 
     def way_back(self, deployment: Deployment) -> str | None:
         """Return the name of the baseline config of a deployment, from the tags of the configs that it made.
@@ -147,7 +153,7 @@ class SageMakerShadowHook(AwsBaseHook):
 
     def _describe(self, call: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
         try:
-            return self._retrying(call)
+            return self.retrying(call)
         except ClientError as error:
             if aws_errors.is_not_found(error):
                 return None
@@ -207,7 +213,7 @@ class SageMakerShadowHook(AwsBaseHook):
         found = describe()
         if found is None:
             try:
-                response = self._retrying(lambda: create(**request))
+                response = self.retrying(lambda: create(**request))
             except ClientError as error:
                 # A call that timed out on our side may have been carried out: then it is there now.
                 if not aws_errors.is_already_existing(error) or (found := describe()) is None:
@@ -231,7 +237,7 @@ class SageMakerShadowHook(AwsBaseHook):
         state = self.endpoint_state(endpoint_name)
         if state is None:
             try:
-                self._retrying(
+                self.retrying(
                     lambda: self.sagemaker.create_endpoint(
                         EndpointName=endpoint_name, EndpointConfigName=config_name, Tags=tagging.to_aws(tags)
                     ),
@@ -300,7 +306,7 @@ class SageMakerShadowHook(AwsBaseHook):
 
     def _submit_update(self, request: dict[str, Any]) -> None:
         try:
-            self._retrying(lambda: self.sagemaker.update_endpoint(**request), also=aws_errors.is_not_found)
+            self.retrying(lambda: self.sagemaker.update_endpoint(**request), also=aws_errors.is_not_found)
         except ClientError as error:
             if not aws_errors.is_in_progress(error):
                 raise
@@ -328,7 +334,7 @@ class SageMakerShadowHook(AwsBaseHook):
 
     def _delete(self, call: Callable[[], Any], kind: str, name: str) -> None:
         try:
-            self._retrying(call)
+            self.retrying(call)
         except ClientError as error:
             if not aws_errors.is_not_found(error):
                 raise
@@ -343,7 +349,7 @@ class SageMakerShadowHook(AwsBaseHook):
         bucket, key = _bucket_and_key(s3_uri)
         try:
             # The body is read inside: a connection may be lost half-way through it.
-            return self._retrying(lambda: bytes(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()))
+            return self.retrying(lambda: bytes(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()))
         except ClientError as error:
             if aws_errors.is_no_such_object(error):
                 return None
@@ -353,7 +359,7 @@ class SageMakerShadowHook(AwsBaseHook):
         """Write an object unless it exists (S3's If-None-Match), and return what stands there now."""
         bucket, key = _bucket_and_key(s3_uri)
         try:
-            self._retrying(
+            self.retrying(
                 lambda: self.s3.put_object(
                     Bucket=bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*"
                 ),
@@ -367,7 +373,7 @@ class SageMakerShadowHook(AwsBaseHook):
 
     # -- repeating ----------------------------------------------------------------------------------------------------
 
-    def _retrying(self, call: Callable[[], Result], *, also: Callable[[ClientError], bool] | None = None) -> Result:
+    def retrying(self, call: Callable[[], Result], *, also: Callable[[ClientError], bool] | None = None) -> Result:
         """Repeat a call while it may pass, with jitter, for a bounded time."""
 
         def may_pass(error: BaseException) -> bool:
