@@ -12,7 +12,7 @@ from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import AirflowFailException
-from airflow.sdk import Context
+from airflow.sdk import Context, get_current_context
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
 from shadow_provider.hooks.sagemaker_shadow import SageMakerShadowHook
@@ -67,6 +67,15 @@ def seconds(argument: str, value: Any) -> float:
     return number
 
 
+def dag_and_run() -> tuple[str | None, str | None]:
+    """Return the DAG and the run that this task belongs to; outside of an Airflow task there are none."""
+    try:
+        context = get_current_context()
+    except RuntimeError:
+        return None, None
+    return context["dag"].dag_id, context["run_id"]
+
+
 class DeploymentArguments:
     """Mixin of everything that belongs to one deployment, operator or sensor."""
 
@@ -90,7 +99,9 @@ class DeploymentArguments:
         Raises:
             PlanError: a rendered argument breaks a rule.
         """
-        return Deployment.parse("", {"endpoint_name": self.endpoint_name, "deployment_id": self.deployment_id})
+        dag, run = dag_and_run()
+        given = {"endpoint_name": self.endpoint_name, "deployment_id": self.deployment_id}
+        return Deployment.parse("", given | {"dag": dag, "run": run})
 
 
 class DeploymentOperator(DeploymentArguments, AwsBaseOperator[SageMakerShadowHook]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -20,10 +21,14 @@ class Deployment(Specification):
         endpoint_name: the endpoint it is about.
         deployment_id: tells this deployment from others on the same endpoint; the same id is the same deployment, also
             after a retry, a clear or a restart. Any text.
+        dag: the DAG that it belongs to; None outside of Airflow. No part of what tells it from others.
+        run: the run of that DAG.
     """
 
     endpoint_name: Name
     deployment_id: Annotated[str, Field(min_length=1)]
+    dag: str | None = None
+    run: str | None = None
 
     @cached_property
     def names(self) -> DeploymentNames:
@@ -31,13 +36,16 @@ class Deployment(Specification):
         return deployment_names(self.endpoint_name, self.deployment_id)
 
     def tags(self, role: str, content: dict[str, Any], *, baseline_config: str | None = None) -> dict[str, str]:
-        """Return the tags of one of its resources."""
+        """Return the tags of one of its resources that is made now."""
         return tagging.deployment_tags(
             endpoint_name=self.endpoint_name,
             deployment_id=self.deployment_id,
             role=role,
             content=content,
+            created=datetime.now(tz=UTC),
             baseline_config=baseline_config,
+            dag=self.dag,
+            run=self.run,
         )
 
     def owns(self, tags: dict[str, str]) -> bool:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from shadow_provider.plan.errors import ForeignResourceError
@@ -21,6 +22,10 @@ ENDPOINT = _PREFIX + "endpoint"
 ROLE = _PREFIX + "role"
 CONTENT = _PREFIX + "content"
 BASELINE_CONFIG = _PREFIX + "baseline-config"
+# For people and for the search for orphans only: no decision about what is ours looks at these three.
+DAG = _PREFIX + "dag"
+RUN = _PREFIX + "run"
+CREATED = _PREFIX + "created"
 
 # AWS: a tag's value has at most 256 letters, digits, spaces and _ . : / = + - @ (botocore: sagemaker TagValue).
 _MAX_VALUE_LENGTH = 256
@@ -43,18 +48,37 @@ def content_digest(content: Mapping[str, Any]) -> str:
 
 
 def deployment_tags(
-    *, endpoint_name: str, deployment_id: str, role: str, content: Mapping[str, Any], baseline_config: str | None = None
+    *,
+    endpoint_name: str,
+    deployment_id: str,
+    role: str,
+    content: Mapping[str, Any],
+    created: datetime,
+    baseline_config: str | None = None,
+    dag: str | None = None,
+    run: str | None = None,
 ) -> dict[str, str]:
-    """Return the tags of a resource that a deployment makes."""
+    """Return the tags of a resource that a deployment makes.
+
+    Args:
+        endpoint_name: the endpoint that it is for.
+        deployment_id: the deployment that makes it.
+        role: what it is for (``shadow``, ``candidate``, …).
+        content: what is asked for; only its digest enters.
+        created: the moment of making, with an offset; written in UTC, to the second.
+        baseline_config: the config to go back to, where it is known.
+        dag: the DAG that makes it; None outside of Airflow.
+        run: the run of that DAG.
+    """
     tags = {
         DEPLOYMENT: tag_value(deployment_id),
         ENDPOINT: tag_value(endpoint_name),
         ROLE: role,
         CONTENT: content_digest(content),
+        CREATED: created.astimezone(UTC).isoformat(timespec="seconds"),
     }
-    if baseline_config is not None:
-        tags[BASELINE_CONFIG] = baseline_config
-    return tags
+    optional = {BASELINE_CONFIG: baseline_config, DAG: dag and tag_value(dag), RUN: run and tag_value(run)}
+    return tags | {key: value for key, value in optional.items() if value}
 
 
 def is_ours(tags: Mapping[str, str], *, endpoint_name: str, deployment_id: str) -> bool:

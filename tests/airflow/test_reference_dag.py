@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shadow_provider.demo.airflow_run import AirflowHome, DagRun
+from shadow_provider.plan import tags
 from tests.airflow.conftest import BAD, BROKEN, GOOD, GROUP, IMAGE, World
 from tests.aws.conftest import poll
 
@@ -44,6 +45,9 @@ def test_a_good_candidate_is_promoted(world: World, run_reference_dag: Run) -> N
     outcome = home.xcom(run.run_id, GROUP + "conclude")
     assert outcome["endpoint_config_before"] == f"{endpoint}-config"
     assert outcome["endpoint_config_after"] == config
+    arn = world.sagemaker.describe_endpoint_config(EndpointConfigName=config)["EndpointConfigArn"]
+    made = tags.from_aws(world.sagemaker.list_tags(ResourceArn=arn)["Tags"])
+    assert (made[tags.DAG], made[tags.RUN]) == ("shadow_deployment", run.run_id)
     record = record_of(world, decision["record_uri"])
     assert record["judgement"]["verdict"] == "PROMOTE"
     assert record["configs"] == {

@@ -11,6 +11,7 @@ import importlib
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from airflow.sdk.bases.operator import ExecutorSafeguard
 from airflow.sdk.exceptions import ErrorType
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse
+from airflow.sdk.execution_time.context import set_current_context
 from botocore.exceptions import EndpointConnectionError
 from tenacity import wait_fixed
 
@@ -451,6 +453,16 @@ def test_the_shadow_config_of_a_live_endpoint_is_production_plus_a_shadow(make_f
     assert live.hook.tags(config["EndpointConfigArn"])[tagging.BASELINE_CONFIG] == live.baseline
     assert live.now == ("InService", live.baseline)
     assert json.loads(json.dumps(made)) == made
+
+
+def test_what_is_made_is_tagged_with_its_dag_and_run(live: Flow) -> None:
+    running: Any = {"dag": SimpleNamespace(dag_id="nightly"), "run_id": "manual__2026-01-01T00:00:00+00:00"}
+    before = datetime.now(tz=UTC).replace(microsecond=0)
+    with set_current_context(running):
+        live.config(live.make_candidate())
+    made = live.hook.tags(live.shadow_config()["EndpointConfigArn"])
+    assert (made[tagging.DAG], made[tagging.RUN]) == ("nightly", running["run_id"])
+    assert before <= datetime.fromisoformat(made[tagging.CREATED]) <= datetime.now(tz=UTC)
 
 
 def test_the_shadow_config_is_adopted_and_never_remade(live: Flow) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from shadow_provider.plan import tags
 from shadow_provider.plan.arguments import Specification, given, none_of_jinja
 from shadow_provider.plan.deployment import Deployment, ShadowPlan
 from shadow_provider.plan.errors import PlanError, ShadowError
@@ -233,7 +234,7 @@ def test_a_plan_error_is_final_and_a_value_error() -> None:
 
 def test_what_is_no_mapping_is_refused_with_the_fields_there_are() -> None:
     assert refusal(Deployment, "deployment", "fraud") == (
-        "deployment='fraud': must be a mapping with the fields endpoint_name, deployment_id"
+        "deployment='fraud': must be a mapping with the fields endpoint_name, deployment_id, dag, run"
     )
 
 
@@ -391,3 +392,12 @@ def test_a_deployment_owns_what_carries_its_tags() -> None:
     assert mine.owns(made)
     assert not other.owns(made)
     assert mine.names != other.names
+
+
+def test_dag_and_run_do_not_tell_deployments_apart() -> None:
+    first = Deployment(endpoint_name="e", deployment_id="1", dag="d", run="r")
+    again = Deployment(endpoint_name="e", deployment_id="1", dag="renamed", run="again")
+    made = first.tags("shadow", {})
+    assert (made[tags.DAG], made[tags.RUN]) == ("d", "r")
+    assert again.owns(made)
+    assert again.names == first.names

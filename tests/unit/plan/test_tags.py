@@ -1,3 +1,4 @@
+from datetime import UTC, datetime, timedelta, timezone
 from functools import cache
 
 import botocore.session
@@ -9,8 +10,16 @@ from hypothesis import strategies as st
 from shadow_provider.plan import tags
 from shadow_provider.plan.errors import ForeignResourceError
 
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 WANTED = tags.deployment_tags(
-    endpoint_name="fraud", deployment_id="dag/run", role="shadow", content={"a": 1}, baseline_config="fraud-v1"
+    endpoint_name="fraud",
+    deployment_id="dag/run",
+    role="shadow",
+    content={"a": 1},
+    created=NOON,
+    baseline_config="fraud-v1",
+    dag="dag",
+    run="run",
 )
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=400)
 
@@ -60,9 +69,16 @@ def test_a_legal_text_stays_as_it_is() -> None:
 @settings(derandomize=True, deadline=None, max_examples=100)
 def test_every_tag_is_legal(endpoint: str, deployment_id: str) -> None:
     made = tags.deployment_tags(
-        endpoint_name=endpoint, deployment_id=deployment_id, role="shadow", content={}, baseline_config="b"
+        endpoint_name=endpoint,
+        deployment_id=deployment_id,
+        role="shadow",
+        content={},
+        created=NOON,
+        baseline_config="b",
+        dag=endpoint,
+        run=deployment_id,
     )
-    assert len(made) == 5
+    assert len(made) == 8
     for key, value in made.items():
         assert is_legal(key, "TagKey")
         assert is_legal(value, "TagValue")
@@ -73,10 +89,16 @@ def test_tags_go_to_aws_and_come_back() -> None:
     assert tags.to_aws({"k": "v"}) == [{"Key": "k", "Value": "v"}]
 
 
-def test_the_baseline_stands_in_the_tags_only_where_it_is_known() -> None:
-    assert WANTED[tags.BASELINE_CONFIG] == "fraud-v1"
-    without = tags.deployment_tags(endpoint_name="fraud", deployment_id="d", role="candidate", content={})
-    assert tags.BASELINE_CONFIG not in without
+def test_only_what_is_known_stands_in_the_tags() -> None:
+    assert (WANTED[tags.BASELINE_CONFIG], WANTED[tags.DAG], WANTED[tags.RUN]) == ("fraud-v1", "dag", "run")
+    without = tags.deployment_tags(endpoint_name="fraud", deployment_id="d", role="candidate", content={}, created=NOON)
+    assert not {tags.BASELINE_CONFIG, tags.DAG, tags.RUN} & set(without)
+
+
+def test_the_making_is_told_in_utc_to_the_second() -> None:
+    east = datetime(2026, 1, 2, 14, 30, 0, 999_999, tzinfo=timezone(timedelta(hours=2)))
+    made = tags.deployment_tags(endpoint_name="fraud", deployment_id="d", role="candidate", content={}, created=east)
+    assert made[tags.CREATED] == "2026-01-02T12:30:00+00:00"
 
 
 @pytest.mark.parametrize(
@@ -97,6 +119,13 @@ def test_the_digest_tells_content_apart_and_not_its_order(
 
 def test_what_this_deployment_made_is_adopted() -> None:
     tags.check_adoptable("model", "m", WANTED | {"cost-center": "7"}, WANTED)
+
+
+def test_who_made_it_when_and_in_which_run_is_no_part_of_the_adoption() -> None:
+    earlier = {tags.CREATED: "2025-12-31T00:00:00+00:00", tags.DAG: "renamed", tags.RUN: "earlier"}
+    tags.check_adoptable("model", "m", WANTED | earlier, WANTED)
+    untagged = {key: value for key, value in WANTED.items() if key not in earlier}
+    tags.check_adoptable("model", "m", untagged, WANTED)
 
 
 @pytest.mark.parametrize(
