@@ -52,7 +52,7 @@ def write_captures(root: Path, traffic: Traffic) -> int:
     return written
 
 
-def _objects(root: Path, shape: Shape, hour: datetime, seconds: np.ndarray, rng: np.random.Generator) -> int:
+def _objects(root: Path, shape: Shape, hour: datetime, seconds: np.ndarray, rng: "np.random.Generator") -> int:
     count = len(seconds)
     ids = [str(uuid.UUID(bytes=rng.bytes(16), version=4)) for _ in range(count)]
     times = [f"{hour + timedelta(seconds=int(second)):%Y-%m-%dT%H:%M:%SZ}" for second in seconds]
@@ -78,14 +78,14 @@ def _objects(root: Path, shape: Shape, hour: datetime, seconds: np.ndarray, rng:
     return size
 
 
-def _inputs(shape: Shape, rng: np.random.Generator, count: int) -> list[str]:
+def _inputs(shape: Shape, rng: "np.random.Generator", count: int) -> list[str]:
     if shape == "csv":
         return [",".join(f"{value:.5f}" for value in row) for row in rng.normal(size=(count, 30))]
     features = rng.normal(size=(count, 60))
     return [json.dumps({f"feature_{i}": round(value, 4) for i, value in enumerate(row)}) for row in features.tolist()]
 
 
-def _answers(shape: Shape, rng: np.random.Generator, truth: np.ndarray, noise: float) -> list[str]:
+def _answers(shape: Shape, rng: "np.random.Generator", truth: np.ndarray, noise: float) -> list[str]:
     if shape == "csv":
         return [f"{value:.6f}\n" for value in truth / 10 + rng.normal(scale=noise, size=len(truth))]
     said = np.where(rng.random(len(truth)) < noise, rng.integers(0, 10, len(truth)), truth)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shadow_provider.statistics.proportion import Interval, check_alpha
+from shadow_provider.statistics.roots import crossing
 
 _BOLDNESS = np.geomspace(1e-4, 0.99, 41)
 """Bets as a share of the boldest that cannot ruin. A ten-thousandth is right for margins far below the noise."""
@@ -70,8 +71,6 @@ def proportion_bounds(successes: float, trials: float, lower_alpha: float, upper
 
 
 def _upper(worse: float, better: float, pairs: float, alpha: float) -> float:
-    from scipy.optimize import brentq
-
     check_alpha(alpha)
     needed = -math.log(alpha)
 
@@ -84,7 +83,7 @@ def _upper(worse: float, better: float, pairs: float, alpha: float) -> float:
         return 1.0
     if excess(least) > 0:
         return -1.0
-    return float(brentq(excess, least, most, xtol=1e-13))
+    return crossing(excess, least, most, within=1e-13)
 
 
 def _check(margin: float, worse: float, better: float, pairs: float) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shadow_provider.statistics.proportion import Interval, check_alpha
+from shadow_provider.statistics.roots import crossing
 
 _STEPS = np.array([0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5])
 # A difference of two scores that mostly agree is near the middle of its range: there the centres are dense.
@@ -82,15 +83,13 @@ class BoundedScores:
         return BoundedScores(self.count, -self.total, self.squares, -self.most, -self.least)
 
     def _upper(self, alpha: float) -> float:
-        from scipy.optimize import brentq
-
         check_alpha(alpha)
         needed = -math.log(alpha)
         if self.evidence_below(self.most) < needed:
             return self.most
         mean = self.mean
         assert mean is not None  # without scores there is no evidence
-        return float(brentq(lambda margin: self.evidence_below(margin) - needed, mean, self.most, xtol=1e-12))
+        return crossing(lambda margin: self.evidence_below(margin) - needed, mean, self.most, within=1e-12)
 
 
 def _evidence(count: float, total: float, squares: float, bound: float) -> float:

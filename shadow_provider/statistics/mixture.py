@@ -7,6 +7,9 @@ evidence reaches 1/alpha, however often one looked before. All evidence here is 
 
 import math
 
+from shadow_provider.statistics.proportion import check_alpha
+from shadow_provider.statistics.roots import crossing
+
 
 def log_mixture(total: float, variance_time: float, precision: float) -> float:
     """Log evidence against "the mean is at most zero" from a standardised sum.
@@ -37,12 +40,6 @@ def needed_score(variance_time: float, precision: float, alpha: float) -> float:
     Raises:
         ValueError: alpha is outside of (0, 0.5).
     """
-    from scipy.optimize import brentq
-
-    from shadow_provider.statistics.proportion import check_alpha
-
     check_alpha(alpha)
     root = math.sqrt(variance_time)
-    return float(
-        brentq(lambda z: log_mixture(z * root, variance_time, precision) + math.log(alpha), 0.0, 1e3, xtol=1e-9)
-    )
+    return crossing(lambda z: log_mixture(z * root, variance_time, precision) + math.log(alpha), 0.0, 1e3, within=1e-9)

@@ -13,6 +13,7 @@ from shadow_provider.statistics.proportion import (
     normal_quantile,
     single_limits,
 )
+from shadow_provider.statistics.roots import crossing
 
 
 def _check(first_only: int, second_only: int, pairs: int) -> None:
@@ -42,15 +43,13 @@ def tango_statistic(difference: float, first_only: int, second_only: int, pairs:
 
 
 def tango_interval(first_only: int, second_only: int, pairs: int, alpha: float) -> Interval:
-    """Score bounds of a paired difference: where Tango's statistic is +z and -z, found by Brent's method.
+    """Score bounds of a paired difference: where Tango's statistic is +z and -z.
 
     Tango (1998), Statistics in Medicine 17, 891-908. Has a width even where all pairs are concordant.
 
     Raises:
         ValueError: counts or alpha out of range.
     """
-    from scipy.optimize import brentq
-
     _check(first_only, second_only, pairs)
     z = normal_quantile(alpha)
 
@@ -61,8 +60,8 @@ def tango_interval(first_only: int, second_only: int, pairs: int, alpha: float) 
         return tango_statistic(difference, first_only, second_only, pairs) + z
 
     estimate = (first_only - second_only) / pairs
-    lower = -1.0 if first_only == 0 and second_only == pairs else float(brentq(above, -1 + 1e-12, estimate, xtol=1e-13))
-    upper = 1.0 if second_only == 0 and first_only == pairs else float(brentq(below, estimate, 1 - 1e-12, xtol=1e-13))
+    lower = -1.0 if first_only == 0 and second_only == pairs else crossing(above, -1 + 1e-12, estimate, within=1e-13)
+    upper = 1.0 if second_only == 0 and first_only == pairs else crossing(below, estimate, 1 - 1e-12, within=1e-13)
     return lower, upper
 
 
@@ -147,17 +146,18 @@ def mcnemar_mid_p(first_only: int, second_only: int) -> float:
     Raises:
         ValueError: a negative count.
     """
-    from scipy.stats import binom
+    from scipy.special import bdtr
 
     if min(first_only, second_only) < 0:
         raise ValueError(f"discordant counts must be at least 0, got {first_only} and {second_only}")
     discordant, least = first_only + second_only, min(first_only, second_only)
     if discordant == 0:
         return 1.0
-    observed = float(binom.pmf(least, discordant, 0.5))
+    # 2 P(X <= k) - P(X = k) is P(X <= k) + P(X < k); in the middle of the distribution P(X = k) is 1 - 2 P(X < k).
+    below = float(bdtr(least - 1, discordant, 0.5)) if least else 0.0
     if first_only == second_only:
-        return 1 - observed / 2
-    return 2 * float(binom.cdf(least, discordant, 0.5)) - observed
+        return 0.5 + below
+    return float(bdtr(least, discordant, 0.5)) + below
 
 
 __all__ = [

@@ -30,15 +30,15 @@ def upper_rank(samples: int, quantile: float, alpha: float) -> int | None:
     Raises:
         ValueError: an argument is out of range.
     """
-    from scipy.stats import binom
+    from scipy.special import bdtrc, bdtrik
 
     _check(samples, quantile, alpha)
     if samples == 0 or quantile**samples > alpha:
         return None
-    rank = int(binom.isf(alpha, samples, quantile)) + 1
-    while rank > 1 and binom.sf(rank - 2, samples, quantile) <= alpha:
+    rank = max(1, math.ceil(float(bdtrik(1 - alpha, samples, quantile))))
+    while rank > 1 and bdtrc(rank - 2, samples, quantile) <= alpha:
         rank -= 1
-    while binom.sf(rank - 1, samples, quantile) > alpha:
+    while bdtrc(rank - 1, samples, quantile) > alpha:
         rank += 1
     return rank
 

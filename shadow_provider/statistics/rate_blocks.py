@@ -16,6 +16,7 @@ from shadow_provider.statistics.blocks import DEFAULT_PRECISION, BlockMean
 from shadow_provider.statistics.dispersion import dispersion
 from shadow_provider.statistics.paired_blocks import Counts
 from shadow_provider.statistics.proportion import Interval
+from shadow_provider.statistics.roots import crossing
 from shadow_provider.statistics.two_claims import TwoClaims
 
 _NEAR = 1e-12
@@ -96,7 +97,6 @@ def _difference_below(
     mean of the evidence against the two is an e-value whatever their dependence, and is at least half of the greater
     one; the former grows with q, the latter falls, so the least favourable q is where they meet.
     """
-    from scipy.optimize import brentq
 
     def candidate(q: float) -> float:
         return pairs_evidence_below(q + margin, events, 0, trials)
@@ -113,5 +113,5 @@ def _difference_below(
     elif candidate(high) <= reference(high):
         meeting = high
     else:
-        meeting = float(brentq(lambda q: candidate(q) - reference(q), low, high, xtol=1e-15))
+        meeting = crossing(lambda q: candidate(q) - reference(q), low, high, within=1e-15)
     return max(candidate(meeting), reference(meeting)) - math.log(2)

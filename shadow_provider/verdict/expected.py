@@ -154,9 +154,9 @@ def requests_to_pass(
 
 def share_with(samples: int, mean: float) -> float:
     """Share of the blocks with at least so many requests, if they come at random (Poisson) with this mean."""
-    from scipy.stats import poisson
+    from scipy.special import pdtrc
 
-    return float(poisson.sf(samples - 1, mean))
+    return float(pdtrc(samples - 1, mean)) if samples else 1.0
 
 
 def least(enough: Callable[[int], bool], start: int, most: int, within: float = 0.0) -> int | None:
