@@ -63,9 +63,9 @@ def list_(url: LocalUrl = DEFAULT_URL, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([state.model_dump() for state in states], indent=2))
         return
-    table = Table("id", "fault", "seen", "fired")
+    table = Table("id", "fault", "seen", "fired", "held")
     for state in states:
-        table.add_row(state.id, written(state.fault), str(state.seen), str(state.fired))
+        table.add_row(state.id, written(state.fault), str(state.seen), str(state.fired), str(state.held))
     Console().print(table if states else "No faults are set.")
 
 

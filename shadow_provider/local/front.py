@@ -120,6 +120,8 @@ class Front:
             case "reset_after":
                 await self._app(scope, receive, _Logged(_nowhere, log))
                 await _cut(scope, receive)
+            case "hold_before" | "hold_after":
+                await self._held(faults[-1], ids, asked, received, scope, receive, send)
             case _:
                 # A body left unread would be taken for the connection's next request.
                 while (await receive()).get("more_body"):
@@ -128,6 +130,42 @@ class Front:
                 self._log.add(asked, received, error.status, error.code, effect=False, faults=ids)
                 json_type = JSON_1_0 if asked.service == "monitoring" else JSON_1_1
                 await send_response(send, encoded_error(error, asked.protocol, json_type))
+
+    async def _held(
+        self,
+        armed: Armed[ApiFault],
+        ids: tuple[str, ...],
+        asked: Asked,
+        received: float,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        # Only behind the body is the caller's going away to be seen.
+        body = await read_body(receive)
+        outcome: tuple[int | None, str | None] = (None, None)
+        answer: list[_Message] = []
+
+        def note(status: int, code: str | None) -> None:
+            nonlocal outcome
+            outcome = (status, code)
+
+        async def keep(message: _Message) -> None:
+            answer.append(message)
+
+        async def carry_out() -> None:
+            await self._app(scope, replayed(body, receive), _Logged(keep, note))
+
+        if armed.fault.kind == "hold_after":
+            await carry_out()
+        async with armed.holding.held(receive) as there:
+            if there and armed.fault.kind == "hold_before":
+                await carry_out()
+            status, code = outcome
+            effect = status is not None and status < 400
+            self._log.add(asked, received, status if there else None, code, effect=effect, faults=ids)
+        for message in answer if there else ():
+            await send(message)
 
 
 class _Logged:

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -282,3 +287,92 @@ def test_faults_come_as_json_only(faulty: LocalAWS) -> None:
     fault.remove()
     with pytest.raises(ControlError, match=f"There is no fault {fault.id}"):
         _ = fault.state
+
+
+def in_background(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
+    """A call that may be held; what came of it."""
+    found: list[Any] = []
+
+    def run() -> None:
+        try:
+            found.append(call())
+        except Exception as error:
+            found.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, found
+
+
+@pytest.mark.parametrize(("kind", "effect"), [("hold_before", False), ("hold_after", True)])
+def test_a_call_is_held_until_the_fault_is_removed(
+    faulty: LocalAWS, client: Callable[[str], Any], put: Callable[[str], Any], kind: Any, effect: bool
+) -> None:
+    fault = faulty.faults.add(ApiFault(operation="PutObject", kind=kind, nth=2))
+    put("first")
+    caller, found = in_background(lambda: put(kind))
+    assert fault.wait_held().held == 1
+    put("third")  # others are not held
+    assert keys(client, kind) == ([kind] if effect else [])
+    assert (caller.is_alive(), len(faulty.calls("PutObject"))) == (True, 2)
+    fault.remove()
+    caller.join(20)
+    assert found[0]["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert keys(client, kind) == [kind]
+    call = faulty.calls("PutObject")[-1]
+    assert (call.status, call.effect, call.faults) == (200, True, (fault.id,))
+
+
+@pytest.mark.parametrize(("kind", "effect"), [("hold_before", False), ("hold_after", True)])
+def test_a_held_call_of_a_killed_process_took_effect_or_never_will(
+    faulty: LocalAWS, client: Callable[[str], Any], kind: Any, effect: bool
+) -> None:
+    name = f"killed-{kind.replace('_', '-')}"
+    fault = faulty.faults.add(ApiFault(operation="CreateModel", principal="worker", kind=kind))
+    source = (
+        "import boto3; boto3.client('sagemaker').create_model(ModelName='" + name + "', "
+        "ExecutionRoleArn='arn:aws:iam::123456789012:role/execution', PrimaryContainer={'Image': 'image'})"
+    )
+    environment = os.environ | faulty.address.environment | {"AWS_ACCESS_KEY_ID": "worker"}
+    with subprocess.Popen([sys.executable, "-c", source], env=environment) as worker:
+        fault.wait_held()
+        worker.kill()
+    assert fault.wait_held(0).fired == 1
+    (call,) = faulty.calls("CreateModel")
+    assert (call.principal, call.status, call.effect, call.faults) == ("worker", None, effect, (fault.id,))
+    fault.remove()
+    assert bool(client("sagemaker").list_models(NameContains=name)["Models"]) is effect
+
+
+def test_a_refusal_that_is_held_comes_later_and_is_the_same(faulty: LocalAWS, client: Callable[[str], Any]) -> None:
+    fault = faulty.faults.add(ApiFault(operation="DescribeModel", kind="hold_after"))
+    caller, found = in_background(lambda: client("sagemaker").describe_model(ModelName="none"))
+    fault.wait_held()
+    fault.remove()
+    caller.join(20)
+    assert isinstance(found[0], ClientError)
+    (call,) = faulty.calls("DescribeModel")
+    assert (call.status, call.error_code, call.effect) == (400, "ValidationException", False)
+
+
+def test_several_held_calls_are_waited_for_and_released_together(
+    faulty: LocalAWS, put: Callable[[str], Any], client: Callable[[str], Any]
+) -> None:
+    fault = faulty.faults.add(ApiFault(operation="PutObject", kind="hold_before", times=2))
+    callers = [in_background(partial(put, f"several/{number}")) for number in range(2)]
+    assert fault.wait_held(2).held == 2
+    with pytest.raises(TimeoutError, match="holds 2 calls"):
+        fault.wait_held(3, seconds=0.05)
+    faulty.faults.clear()
+    for caller, _ in callers:
+        caller.join(20)
+    assert keys(client, "several/") == ["several/0", "several/1"]
+    with pytest.raises(ControlError, match="There is no fault"):
+        fault.wait_held(0)
+
+
+@pytest.mark.parametrize("query", ["calls=-1", "calls=x", "seconds=-1", "nth=1"])
+def test_what_cannot_be_waited_for_is_refused(faulty: LocalAWS, query: str) -> None:
+    fault = faulty.faults.add(ApiFault(operation="None", kind="hold_before"))
+    with pytest.raises(ControlError, match=query.partition("=")[0]):
+        fault.client.send("GET", f"faults/{fault.id}/held?{query}")

@@ -7,17 +7,27 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shadow_provider.local.control.calls import CallLog
 from shadow_provider.local.control.status import StatusPage
 from shadow_provider.local.faults import FAULT
 from shadow_provider.local.faults.board import FaultBoard
+from shadow_provider.local.faults.models import LONGEST
 from shadow_provider.local.protocol import Request, Response
 
 _LONGEST_NUMBER = 18
 _FILTERS = ("operation", "resource", "exclude", "since", "limit")
 _NUMBERS = {"since": "the number of a call", "limit": "a number of calls"}
+
+
+class HeldQuery(BaseModel):
+    """What is waited for: so many held calls (0: none any more), at most so many seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    calls: int = Field(default=1, ge=0)
+    seconds: float = Field(default=20.0, ge=0, le=LONGEST)
 
 
 class ControlApi:
@@ -50,6 +60,8 @@ class ControlApi:
                 return self._calls(query, status=self._status.content(), **self._faults())
             case ["reset"], "POST":
                 return await self._start_anew(request)
+            case ["faults", fault_id, "held"], "GET":
+                return await self._wait_held(fault_id, query)
             case ["faults", *ids], ("GET" | "POST" | "DELETE") if len(ids) <= 1:
                 return self._answer_on_faults(request, ids[0] if ids else None)
             case ["calls"], "GET":
@@ -57,7 +69,9 @@ class ControlApi:
             case ["calls"], "DELETE":
                 self._log.clear()
                 return _json({"last": self._log.last})
-            case ((["health"] | ["status"] | ["overview"] | ["reset"] | ["faults"] | ["faults", _] | ["calls"]), _):
+            case ["health" | "status" | "overview" | "reset" | "faults" | "calls"], _:
+                return _error(405, f"{request.method} is not possible here.")
+            case ((["faults", _] | ["faults", _, "held"]), _):
                 return _error(405, f"{request.method} is not possible here.")
         return _error(404, f"There is no {request.path}.")
 
@@ -76,6 +90,18 @@ class ControlApi:
                 removed = self._board.remove(known)
                 return _json({"removed": 1}) if removed else _error(404, f"There is no fault {known}.")
         return _error(405, f"{request.method} is not possible here.")
+
+    async def _wait_held(self, fault_id: str, query: str) -> Response:
+        """Answers with the fault's state as soon as it holds so many calls, or when the time is over."""
+        armed = self._board.find(fault_id)
+        if armed is None:
+            return _error(404, f"There is no fault {fault_id}.")
+        try:
+            wanted = HeldQuery.model_validate({name: values[-1] for name, values in parse_qs(query).items()})
+        except ValidationError as error:
+            return _error(400, "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors()))
+        await armed.holding.reached(wanted.calls, wanted.seconds)
+        return _json(armed.state.model_dump())
 
     def _faults(self) -> dict[str, Any]:
         return {"faults": [armed.state.model_dump() for armed in self._board]}

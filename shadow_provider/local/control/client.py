@@ -29,8 +29,14 @@ class ControlClient:
     def __init__(self, endpoint_url: str) -> None:
         self._url = endpoint_url.rstrip("/")
 
-    def send(self, method: str, path: str, content: str | None = None) -> dict[str, Any]:
+    def send(self, method: str, path: str, content: str | None = None, *, takes: float = 0.0) -> dict[str, Any]:
         """Sends a request and returns the JSON of the answer.
+
+        Args:
+            method: HTTP method.
+            path: Behind /_local/.
+            content: The body.
+            takes: Seconds that the answer is expected to take.
 
         Raises:
             ControlError: It was refused, or no local AWS answers there.
@@ -42,7 +48,7 @@ class ControlClient:
             headers={"Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=_TIMEOUT + takes) as answer:  # noqa: S310
                 found: dict[str, Any] = json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
@@ -118,7 +124,23 @@ class SetFault:
         """How often it fired so far."""
         return self.state.fired
 
+    def wait_held(self, calls: int = 1, seconds: float = 20.0) -> FaultState:
+        """Waits until it holds at least so many calls; with 0, until it holds none any more.
+
+        Returns:
+            Its state then.
+
+        Raises:
+            TimeoutError: That did not happen within so many seconds.
+            ControlError: It was removed.
+        """
+        path = f"faults/{self.id}/held?{urlencode({'calls': calls, 'seconds': seconds})}"
+        state = FaultState.model_validate(self.client.send("GET", path, takes=seconds))
+        if state.held < calls or (not calls and state.held):
+            raise TimeoutError(f"fault {self.id} holds {state.held} calls after {seconds:g} s, not {calls}")
+        return state
+
     def remove(self) -> None:
-        """Removes it; does nothing if it was removed already."""
+        """Removes it, which lets the calls that it holds go on; does nothing if it was removed already."""
         if any(state.id == self.id for state in Faults(self.client).list()):
             self.client.send("DELETE", f"faults/{self.id}")

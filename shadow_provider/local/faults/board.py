@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
+from shadow_provider.local.faults.holding import Holding
 from shadow_provider.local.faults.models import (
     AlarmFault,
     ApiFault,
@@ -42,6 +43,7 @@ class Armed(Generic[F]):
         seen: How often it matched.
         fired: How often it fired.
         undo: What to do when it is removed.
+        holding: The calls that it holds.
     """
 
     id: str
@@ -50,6 +52,7 @@ class Armed(Generic[F]):
     seen: int = 0
     fired: int = 0
     undo: list[Callable[[], None]] = field(default_factory=list)
+    holding: Holding = field(default_factory=Holding)
 
     def fires(self) -> bool:
         """Called when the fault matches: counts, and tells whether it is to go wrong this time."""
@@ -68,7 +71,7 @@ class Armed(Generic[F]):
     @property
     def state(self) -> FaultState:
         """As the control API shows it."""
-        return FaultState(id=self.id, fault=self.fault, seen=self.seen, fired=self.fired)
+        return FaultState(id=self.id, fault=self.fault, seen=self.seen, fired=self.fired, held=self.holding.count)
 
 
 class FaultBoard:
@@ -113,12 +116,17 @@ class FaultBoard:
         self._tell_alarms(fault)
         return armed
 
+    def find(self, fault_id: str) -> Armed[Fault] | None:
+        """The fault of this id; None if it is not set."""
+        return next((armed for armed in self if armed.id == fault_id), None)
+
     def remove(self, fault_id: str) -> bool:
         """Removes a fault and undoes what lasts of it; False if there is none of this id."""
-        found = next((armed for armed in self if armed.id == fault_id), None)
+        found = self.find(fault_id)
         if found is None:
             return False
         getattr(self, found.fault.on).remove(found)
+        found.holding.release()
         for undo in found.undo:
             undo()
         self._tell_alarms(found.fault)

@@ -67,7 +67,9 @@ class ApiFault(_Counted):
     """What goes wrong with a call of an AWS operation.
 
     `reset_before` closes the connection without an answer and without having done anything; `reset_after` closes it
-    after the operation was carried out.
+    after the operation was carried out. `hold_before` and `hold_after` do not close it: the call waits, before the
+    operation is carried out or with its answer after that, until the fault is removed. If the caller goes away
+    meanwhile, a call held before is never carried out.
 
     Attributes:
         service: sagemaker, sagemaker-runtime, monitoring (CloudWatch), s3, sts, ...; a pattern.
@@ -79,7 +81,8 @@ class ApiFault(_Counted):
     """
 
     on: Literal["api"] = "api"
-    kind: Literal["throttle", "server_error", "expired_token", "reset_before", "reset_after", "delay"]
+    kind: Literal["throttle", "server_error", "expired_token", "reset_before", "reset_after", "delay", "hold_before",
+                  "hold_after"]  # fmt: skip
     service: str = "*"
     operation: str = "*"
     resource: str = "*"
@@ -238,6 +241,7 @@ class FaultState(BaseModel):
         fault: The fault.
         seen: How often it matched.
         fired: How often it went wrong because of it.
+        held: Calls that it holds now.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -246,3 +250,4 @@ class FaultState(BaseModel):
     fault: Annotated[Fault, Field(discriminator="on")]
     seen: int = 0
     fired: int = 0
+    held: int = 0
