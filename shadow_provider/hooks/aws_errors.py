@@ -1,12 +1,21 @@
-"""Reads SageMaker's errors. Most of them are one code, ValidationException, told apart only by their words.
+"""Reads AWS's errors: what may pass, what is final, and what a person is told of either.
 
-Sources of the words: observed AWS texts, kept in docs/sagemaker-behaviour.md.
+Most errors of SageMaker are one code, ValidationException, told apart only by their words. Sources of the words:
+observed AWS texts, kept in docs/sagemaker-behaviour.md. docs/reliability.md has the classes as a table.
 """
 
 from __future__ import annotations
 
 from botocore import exceptions as botocore_exceptions
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from shadow_provider.hooks.asked import asked
+from shadow_provider.hooks.aws_advice import advice
+from shadow_provider.plan.plain_text import plain
+
+AwsError = (ClientError, BotoCoreError, ResponseParserError)
+"""Everything that boto3 raises on its own."""
 
 _TRANSIENT_CODES = frozenset(
     {
@@ -31,6 +40,17 @@ _TRANSIENT_CODES = frozenset(
     }
 )
 _SERVER_ERROR = 500
+# Refused because of something else under way: nothing was done, and later it will be taken.
+_BUSY_CODES = frozenset(
+    {
+        "ResourceInUse",
+        "ConflictException",
+        "ConcurrentModificationException",
+        "ConcurrentUpdateException",
+        "ConditionalRequestConflict",
+        "OperationAborted",
+    }
+)
 
 
 def _code(error: ClientError) -> str:
@@ -71,9 +91,62 @@ def is_conditional_conflict(error: ClientError) -> bool:
     return _code(error) == "ConditionalRequestConflict"
 
 
+def is_expired(error: BaseException) -> bool:
+    """Whether the credentials were right and have run out: those of another session may do."""
+    return isinstance(error, ClientError) and _code(error) in {"ExpiredToken", "ExpiredTokenException"}
+
+
 def is_transient(error: BaseException) -> bool:
-    """Whether the same call may well succeed later: throttling, a server's fault, a lost connection."""
+    """Whether the same call may well succeed in a moment: throttling, a server's fault, a lost connection.
+
+    An expired token is among them: a connection with a role renews its session by itself, and a retry of the task
+    reads the connection again.
+    """
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return _code(error) in _TRANSIENT_CODES or status >= _SERVER_ERROR
-    return isinstance(error, botocore_exceptions.HTTPClientError | botocore_exceptions.ConnectionError)
+    if isinstance(error, botocore_exceptions.SSLError):
+        # A handshake may be cut off as any connection; a certificate that is not trusted stays so.
+        return "CERTIFICATE_VERIFY_FAILED" not in str(error)
+    return isinstance(
+        error,
+        botocore_exceptions.HTTPClientError
+        | botocore_exceptions.ConnectionError
+        | botocore_exceptions.IncompleteReadError
+        | botocore_exceptions.CredentialRetrievalError
+        | ResponseParserError,
+    )
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same call may succeed later, be it after minutes: transient, or refused because AWS is busy.
+
+    Everything else is final: permissions, quotas, credentials, arguments, what does not exist; a retry would get the
+    same answer.
+    """
+    if is_transient(error):
+        return True
+    return isinstance(error, ClientError) and (is_in_progress(error) or _code(error) in _BUSY_CODES)
+
+
+def cause(error: BaseException) -> str:
+    """What was asked, and AWS's words why not, in one printable line."""
+    code, message = _words(error)
+    return f"{asked(error) or 'a call'}: {code}: {message}".rstrip(": .")
+
+
+def in_words(error: BaseException) -> str:
+    """Say what was asked, in AWS's words why not, and what to do about it."""
+    code, message = _words(error)
+    told = advice(code, message, error.operation_name if isinstance(error, ClientError) else "")
+    if not may_pass(error):
+        return f"AWS refused {cause(error)}. {told}"
+    more = told if is_expired(error) or code == "EndpointConnectionError" else ""
+    passing = "This may pass; the task's next try goes on from here."
+    return f"AWS did not carry out {cause(error)}. It was asked more than once. {passing} {more}".rstrip()
+
+
+def _words(error: BaseException) -> tuple[str, str]:
+    if isinstance(error, ClientError):
+        return plain(_code(error)), plain(_message(error))
+    return type(error).__name__, plain(str(error))

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from botocore.exceptions import ClientError
-from tenacity import Retrying, before_sleep_log, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from shadow_provider.hooks import aws_errors
+from shadow_provider.hooks.asked import remember_what_is_asked
 from shadow_provider.plan import tags as tagging
 from shadow_provider.plan.deployment import Deployment
 from shadow_provider.plan.endpoint_config import ShadowRun
@@ -73,7 +74,7 @@ class SageMakerShadowHook(AwsBaseHook):
     @cached_property
     def sagemaker(self) -> Any:
         """The boto3 client of SageMaker; thread-safe, as every boto3 client."""
-        return self.get_conn()
+        return remember_what_is_asked(self.get_conn())
 
     @cached_property
     def s3(self) -> Any:
@@ -99,7 +100,7 @@ class SageMakerShadowHook(AwsBaseHook):
             verify=self._verify,
             config=self._config,
         )
-        return hook.get_conn()
+        return remember_what_is_asked(hook.get_conn())
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -385,10 +386,18 @@ class SageMakerShadowHook(AwsBaseHook):
             retry=retry_if_exception(may_pass),
             wait=wait_random_exponential(multiplier=0.5, max=10),
             stop=stop_after_delay(_RETRY_SECONDS),
-            before_sleep=before_sleep_log(logging.getLogger(__name__), logging.WARNING),
+            before_sleep=_say_why,
             reraise=True,
         )
         return retrying(call)
+
+
+def _say_why(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    assert error is not None  # only what has failed is repeated
+    logging.getLogger(__name__).warning(
+        "Asking again (try %d), for AWS did not carry out %s", state.attempt_number + 1, aws_errors.cause(error)
+    )
 
 
 def _bucket_and_key(s3_uri: str) -> tuple[str, str]:

@@ -32,7 +32,7 @@ def shared_hook(
     Raises:
         PlanError: there is no connection of that id.
     """
-    key = json.dumps([aws_conn_id, region_name, verify, botocore_config], sort_keys=True, default=str)
+    key = _key(aws_conn_id, region_name, verify, botocore_config)
     with _lock:
         expires, hook = _hooks.get(key, (0.0, None))
         if hook is None or time.monotonic() > expires:
@@ -46,3 +46,19 @@ def shared_hook(
             _ = hook.sagemaker, hook.cloudwatch
             _hooks[key] = (time.monotonic() + _LIFETIME_SECONDS, hook)
         return hook
+
+
+def forget_shared_hook(
+    *,
+    aws_conn_id: str | None,
+    region_name: str | None,
+    verify: bool | str | None,
+    botocore_config: Mapping[str, Any] | None,
+) -> None:
+    """Have the connection read again by whoever asks next: its session has expired before its time here was over."""
+    with _lock:
+        _hooks.pop(_key(aws_conn_id, region_name, verify, botocore_config), None)
+
+
+def _key(*arguments: Any) -> str:
+    return json.dumps(arguments, sort_keys=True, default=str)

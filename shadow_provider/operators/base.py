@@ -15,10 +15,11 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import Context, get_current_context
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
+from shadow_provider.hooks import aws_errors
 from shadow_provider.hooks.sagemaker_shadow import SageMakerShadowHook
 from shadow_provider.links.sagemaker import SageMakerShadowEndpointLink
 from shadow_provider.plan.deployment import Deployment
-from shadow_provider.plan.errors import MayPassError, PlanError, ShadowError
+from shadow_provider.plan.errors import AwsUnavailableError, MayPassError, PlanError, ShadowError
 
 # DAG and run: a retried, cleared or restarted run is the same deployment.
 DEFAULT_DEPLOYMENT_ID = "{{ dag.dag_id }}/{{ run_id }}"
@@ -39,13 +40,22 @@ def is_templated(value: Any) -> bool:
 
 @contextmanager
 def final_errors() -> Iterator[None]:
-    """Turn errors that no retry can mend into AirflowFailException; what may pass is left to Airflow's retries."""
+    """Turn errors that no retry can mend into AirflowFailException; what may pass is left to Airflow's retries.
+
+    Raises:
+        AirflowFailException: an error of ours or of AWS that is final, with what was asked and what to do.
+        MayPassError: any other of ours.
+        AwsUnavailableError: any other of AWS.
+    """
     try:
         yield
     except MayPassError:
         raise
     except ShadowError as error:
         raise AirflowFailException(str(error)) from error
+    except aws_errors.AwsError as error:
+        told = aws_errors.in_words(error)
+        raise (AwsUnavailableError if aws_errors.may_pass(error) else AirflowFailException)(told) from error
 
 
 def seconds(argument: str, value: Any) -> float:

@@ -94,10 +94,12 @@ class SageMakerShadowRollbackOperator(EndpointChangeOperator):
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Take the next step after the trigger fired."""
         resume = (event or {}).get("resume") or {}
-        if "until" not in resume:
-            return self.run_step(context)  # an event that is not our trigger's: begin anew, it is all idempotent
-        tried = resume["tried_on"]
+        if (event or {}).get("reason"):
+            self.log.warning("The wait in the triggerer ended early: %s", (event or {})["reason"])
         with final_errors():
+            if "until" not in resume:
+                return self.run_step(context)  # an event that is not our trigger's: begin anew, it is all idempotent
+            tried = resume["tried_on"]
             return self._go_back(
                 datetime.fromisoformat(resume["until"]), datetime.fromisoformat(tried) if tried else None
             )

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from shadow_provider.plan.plain_text import plain
+
 # DescribeEndpoint.EndpointStatus while something is under way; every other status is an end.
 IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
 # Ends in which the endpoint is not what anybody asked for. UpdateRollbackFailed still serves, from a mixed fleet.
@@ -56,7 +58,8 @@ class EndpointState:
         status: DescribeEndpoint's ``EndpointStatus``.
         active_config: the endpoint config that serves; None while the first one is being created.
         pending_config: the endpoint config that a change under way leads to; None if there is none.
-        failure_reason: AWS's words, empty where it gives none. Not a proof that the *last* change failed.
+        failure_reason: AWS's words in one printable line, empty where it gives none. Not a proof that the *last* change
+            failed.
         production: the production variants.
         shadows: the shadow variants.
         last_modified: when the endpoint last changed (UTC).
@@ -82,7 +85,7 @@ class EndpointState:
             status=description["EndpointStatus"],
             active_config=description.get("EndpointConfigName"),
             pending_config=pending.get("EndpointConfigName"),
-            failure_reason=description.get("FailureReason") or "",
+            failure_reason=plain(description.get("FailureReason") or ""),
             production=tuple(VariantState.of(item) for item in description.get("ProductionVariants") or ()),
             shadows=tuple(VariantState.of(item) for item in description.get("ShadowProductionVariants") or ()),
             last_modified=description["LastModifiedTime"],

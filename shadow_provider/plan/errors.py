@@ -33,3 +33,7 @@ class EndpointBusyError(MayPassError):
 
 class EndpointTimeoutError(MayPassError):
     """The deadline passed while the endpoint was still changing. The change itself may still be under way."""
+
+
+class AwsUnavailableError(MayPassError):
+    """AWS could not be asked, or would not answer yet, also when the call was repeated."""

@@ -7,8 +7,8 @@ enough, and the renderers escape. So no section can forget to.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from shadow_provider.plan.plain_text import plain
 from shadow_provider.report.limits import Limits
-from shadow_provider.report.text import plain
 
 
 @dataclass(frozen=True)

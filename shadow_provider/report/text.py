@@ -2,21 +2,10 @@
 
 from datetime import UTC, datetime
 
-UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
+from shadow_provider.plan.plain_text import plain
+
 NOTHING = "-"
 """Where there is no figure."""
-
-
-def plain(text: str, longest: int) -> str:
-    """One line that every reader shows alike: no control, format or bidi characters, and of a long text the beginning.
-
-    What is cut is said, with the length of the whole.
-    """
-    head = "".join(
-        character if character.isprintable() else " " if character.isspace() else UNPRINTABLE
-        for character in text[:longest]
-    )
-    return head if len(text) <= longest else f"{head}… ({len(text):,} characters)"
 
 
 def short(text: str, longest: int) -> str:

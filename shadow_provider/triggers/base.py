@@ -16,7 +16,9 @@ from asgiref.sync import sync_to_async
 
 from shadow_provider.hooks import aws_errors
 from shadow_provider.hooks.sagemaker_shadow import SageMakerShadowHook
-from shadow_provider.hooks.shared import shared_hook
+from shadow_provider.hooks.shared import forget_shared_hook, shared_hook
+from shadow_provider.plan.errors import ShadowError
+from shadow_provider.plan.plain_text import plain
 
 # Enough for a thousand waits at one poll in 30 s each, few enough not to starve the triggerer.
 _THREADS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="shadow-provider-poll")
@@ -69,10 +71,7 @@ class PollingTrigger(BaseTrigger, abc.ABC):
             "deadline": self.deadline,
             "poll_interval": self.poll_interval,
             "resume": self.resume,
-            "aws_conn_id": self.aws_conn_id,
-            "region_name": self.region_name,
-            "verify": self.verify,
-            "botocore_config": self.botocore_config,
+            **self._connection,
         }
 
     @abc.abstractmethod
@@ -98,11 +97,14 @@ class PollingTrigger(BaseTrigger, abc.ABC):
             try:
                 payload = await sync_to_async(self._look, thread_sensitive=False, executor=_THREADS)()
             except Exception as error:
-                if aws_errors.is_transient(error):
-                    self.log.warning("AWS could not be asked, will ask again: %s", error)
+                if aws_errors.may_pass(error):
+                    self.log.warning("Will ask again, for AWS did not carry out %s", aws_errors.cause(error))
+                    if aws_errors.is_expired(error):
+                        self._forget_hook()
                     continue
-                self.log.exception("The wait ends: AWS refused the question")
-                yield self._event("error", reason=f"{type(error).__name__}: {error}")
+                reason = _in_words(error)
+                self.log.exception("The wait ends: %s", reason)
+                yield self._event("error", reason=reason)
                 return
             if payload is not None:
                 yield self._event("ended", **payload)
@@ -112,10 +114,24 @@ class PollingTrigger(BaseTrigger, abc.ABC):
         return TriggerEvent({"status": status, "resume": self.resume, **payload})
 
     def _look(self) -> dict[str, Any] | None:
-        hook = shared_hook(
-            aws_conn_id=self.aws_conn_id,
-            region_name=self.region_name,
-            verify=self.verify,
-            botocore_config=self.botocore_config,
-        )
-        return self._poll(hook)
+        return self._poll(shared_hook(**self._connection))
+
+    def _forget_hook(self) -> None:
+        # The connection may hold a newer session by now; the next look reads it.
+        forget_shared_hook(**self._connection)
+
+    @property
+    def _connection(self) -> dict[str, Any]:
+        return {
+            "aws_conn_id": self.aws_conn_id,
+            "region_name": self.region_name,
+            "verify": self.verify,
+            "botocore_config": self.botocore_config,
+        }
+
+
+def _in_words(error: Exception) -> str:
+    """What the task is told of an error that came up while waiting."""
+    if isinstance(error, aws_errors.AwsError):
+        return aws_errors.in_words(error)
+    return plain(str(error)) if isinstance(error, ShadowError) else plain(f"{type(error).__name__}: {error}")

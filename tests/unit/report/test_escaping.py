@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from shadow_provider.plan.plain_text import plain
 from shadow_provider.report import html_report, markdown_report
 from shadow_provider.report.markdown import escaped
-from shadow_provider.report.text import plain, short
+from shadow_provider.report.text import short
 from shadow_provider.verdict.record import DecisionRecord
 from tests.unit.report import records
 from tests.unit.report.checking import Page, markdown_problems
