@@ -83,6 +83,24 @@ PARAMS = {
     ),
     "shadow_instance_type": text(None, "Empty: as production.", SHADOW, title="Instance type"),
     "shadow_instance_count": number(None, "Empty: as production has now.", SHADOW, title="Instances", minimum=1),
+    "shadow_min_capacity": number(
+        None, "With the next two, the shadow scales by itself. Empty: it keeps its instances.", SHADOW,
+        title="Autoscaling: instances at least", minimum=1,
+    ),
+    "shadow_max_capacity": number(None, "See above.", SHADOW, title="Autoscaling: instances at most", minimum=1),
+    "shadow_invocations_per_instance": number(
+        None, "Requests per minute and instance that autoscaling holds.", SHADOW,
+        title="Autoscaling: requests per instance", kind="number", exclusiveMinimum=0,
+    ),
+    "promote_infrastructure": Param(
+        "production",
+        "Whose instance type, count, timeouts and the like serve after a promotion: production's as they are, or the "
+        "shadow's, if it was tested with all requests (mirrored share 100).",
+        type="string",
+        enum=["production", "shadow"],
+        title="Promote on the instances of",
+        section=SHADOW,
+    ),
     "capture_s3_uri": text(
         None,
         "Where requests and answers of both variants are captured, all of them. Empty: as the endpoint captures now.",
@@ -215,6 +233,12 @@ with DAG(
             "initial_instance_count": param("shadow_instance_count"),
         },
         sampling_percentage=param("sampling_percentage"),
+        shadow_autoscaling={
+            "min_capacity": param("shadow_min_capacity"),
+            "max_capacity": param("shadow_max_capacity"),
+            "invocations_per_instance": param("shadow_invocations_per_instance"),
+        },
+        promote_infrastructure=param("promote_infrastructure"),
         data_capture={"destination_s3_uri": param("capture_s3_uri")},
         policy=param("policy"),
         minimum_duration="{{ params.minimum_duration_minutes * 60 }}",

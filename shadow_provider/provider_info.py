@@ -38,6 +38,7 @@ def get_provider_info() -> dict[str, Any]:
                     "shadow_provider.operators.model",
                     "shadow_provider.operators.endpoint_config",
                     "shadow_provider.operators.endpoint",
+                    "shadow_provider.operators.autoscaling",
                     "shadow_provider.operators.evaluate",
                     "shadow_provider.operators.promote",
                     "shadow_provider.operators.rollback",

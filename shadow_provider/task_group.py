@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.sdk import TaskGroup, TriggerRule, XComArg
 
+from shadow_provider.operators.autoscaling import SageMakerShadowAutoscalingOperator
 from shadow_provider.operators.base import DEFAULT_DEPLOYMENT_ID
 from shadow_provider.operators.cleanup import SageMakerShadowCleanupOperator
 from shadow_provider.operators.conclude import SageMakerShadowConcludeOperator
@@ -59,6 +60,8 @@ def shadow_deployment(
     production_variant: Mapping[str, Any] | None = None,
     shadow_variant: Mapping[str, Any] | None = None,
     sampling_percentage: Any = 100.0,
+    shadow_autoscaling: Mapping[str, Any] | None = None,
+    promote_infrastructure: Any = "production",
     data_capture: Mapping[str, Any] | None = None,
     policy: Any = None,
     minimum_duration: timedelta | float | Any = 0,
@@ -96,6 +99,10 @@ def shadow_deployment(
         production_variant: ``{"instance_type", "initial_instance_count", "variant_name"}``, for a new endpoint.
         shadow_variant: the same for the shadow; what is left out is as in production.
         sampling_percentage: share of requests copied to the shadow, above 0 and up to 100.
+        shadow_autoscaling: ``{"min_capacity", "max_capacity", "invocations_per_instance"}`` lets the shadow scale by
+            itself while it runs; None keeps it at its instance count. Production's own autoscaling is kept in any case.
+        promote_infrastructure: ``production``, or ``shadow`` to serve on the shadow's instances after the promotion;
+            only with ``sampling_percentage`` 100.
         data_capture: ``{"destination_s3_uri", "sampling_percentage", "kms_key_id"}`` while the shadow runs.
         policy: what the candidate must prove: a policy, the name of a ready-made one, a mapping, YAML or JSON; None is
             the balanced one.
@@ -147,6 +154,7 @@ def shadow_deployment(
             deadline=deadline,
             sampling_percentage=sampling_percentage,
             out_of_reach=out_of_reach,
+            promote_infrastructure=promote_infrastructure,
             **common,
         )
         production = SageMakerShadowModelOperator(
@@ -176,6 +184,9 @@ def shadow_deployment(
             **common,
         )
         deploy = SageMakerShadowEndpointOperator(task_id="deploy_endpoint", wait_for_completion=False, **changing)
+        autoscaling = SageMakerShadowAutoscalingOperator(
+            task_id="autoscale_shadow", shadow_autoscaling=shadow_autoscaling, **common
+        )
         in_service = SageMakerShadowEndpointSensor(task_id="wait_in_service", mode="reschedule", **changing)
         evidence = SageMakerShadowEvidenceSensor(
             task_id="wait_for_evidence",
@@ -197,7 +208,12 @@ def shadow_deployment(
             deferrable=deferrable,
             **common,
         )
-        promote = SageMakerShadowPromoteOperator(task_id="promote", verdict=_field(evaluate, "verdict"), **changing)
+        promote = SageMakerShadowPromoteOperator(
+            task_id="promote",
+            verdict=_field(evaluate, "verdict"),
+            promote_infrastructure=promote_infrastructure,
+            **changing,
+        )
         # Runs whatever happened before, looks at AWS, and acts only where the endpoint is not where it should be.
         rollback = SageMakerShadowRollbackOperator(
             task_id="rollback", unless_promoted=promote.output, trigger_rule=TriggerRule.ALL_DONE, **changing
@@ -212,7 +228,8 @@ def shadow_deployment(
             trigger_rule=TriggerRule.NONE_FAILED,
             **common,
         )
-        plan >> [production, candidate] >> config >> deploy >> in_service >> evidence >> evaluate >> promote
+        plan >> [production, candidate] >> config >> deploy >> in_service
+        in_service >> autoscaling >> evidence >> evaluate >> promote
         promote >> rollback >> clean_up >> conclude
         [evaluate, promote, rollback] >> conclude
     return ShadowDeployment(group=group, evaluate=evaluate, promote=promote, conclude=conclude)

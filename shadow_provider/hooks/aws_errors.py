@@ -33,6 +33,7 @@ _TRANSIENT_CODES = frozenset(
         "InternalServiceError",
         "ServiceUnavailable",
         "ServiceUnavailableException",
+        "ConcurrentUpdateException",
         "RequestTimeout",
         "RequestTimeoutException",
         "ExpiredToken",
@@ -74,6 +75,11 @@ def is_already_existing(error: ClientError) -> bool:
 def is_in_progress(error: ClientError) -> bool:
     """Whether a change was refused because another one is under way (AWS says "update" for a delete as well)."""
     return _code(error) == "ValidationException" and "in-progress endpoint" in _message(error)
+
+
+def is_no_scalable_target(error: ClientError) -> bool:
+    """Whether Application Auto Scaling knows no such target, so that there is nothing to deregister."""
+    return _code(error) == "ObjectNotFoundException" or _message(error).startswith("No scalable target found")
 
 
 def is_no_such_object(error: ClientError) -> bool:

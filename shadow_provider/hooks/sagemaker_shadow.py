@@ -264,7 +264,13 @@ class SageMakerShadowHook(AwsBaseHook):
         self.log.info("Endpoint %s is already ours: %s", endpoint_name, state.summary())
 
     def update_endpoint(
-        self, endpoint_name: str, config_name: str, *, expected: frozenset[str], keep_instance_counts: bool = False
+        self,
+        endpoint_name: str,
+        config_name: str,
+        *,
+        expected: frozenset[str],
+        keep_instance_counts: bool = False,
+        prepare: Callable[[EndpointState], None] | None = None,
     ) -> None:
         """Begin to change an endpoint to ``config_name`` by compare-and-set.
 
@@ -276,6 +282,8 @@ class SageMakerShadowHook(AwsBaseHook):
             expected: names of the configs that may be active now.
             keep_instance_counts: keep the present number of instances of variants of the same name, instead of the
                 config's (AWS: RetainAllVariantProperties; the weight is left to the config).
+            prepare: done with the present state when every check has passed, just before AWS is asked; must be
+                idempotent.
 
         Raises:
             EndpointChangedError: another config is active, or the endpoint does not exist.
@@ -303,6 +311,8 @@ class SageMakerShadowHook(AwsBaseHook):
         if keep_instance_counts:
             request["RetainAllVariantProperties"] = True
             request["ExcludeRetainedVariantProperties"] = [{"VariantPropertyType": "DesiredWeight"}]
+        if prepare is not None:
+            prepare(state)
         self._submit_update(request)
 
     def _submit_update(self, request: dict[str, Any]) -> None:

@@ -55,6 +55,7 @@ class SageMakerShadowEndpointOperator(ConfigChangeOperator):
                 expected=frozenset({baseline}),
                 # Autoscaling may have moved production since the config was made.
                 keep_instance_counts=self.scaled(state, names.shadow_config),
+                prepare=lambda now: self.autoscaling.before_update(now, names.shadow_config),
             )
         if not self.wait_for_completion:
             return self._result(verified=False)
@@ -62,6 +63,8 @@ class SageMakerShadowEndpointOperator(ConfigChangeOperator):
 
     def finish(self, context: Context, state: EndpointState | None) -> dict[str, Any]:
         """Return the result of a verified change."""
+        if state is not None:
+            self.autoscaling.after_update(state)
         return self._result(verified=True)
 
     def _result(self, *, verified: bool) -> dict[str, Any]:

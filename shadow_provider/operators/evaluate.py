@@ -232,10 +232,7 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
         )
 
     def _record_uri(self, run: ShadowRun, places: _Places) -> str:
-        prefix = places.record_s3_uri or f"{run.capture_s3_uri.rstrip('/')}/shadow-decisions"
-        # The moment the shadow config was made tells a deployment that was cleaned up and run again from its first run.
-        made = run.since.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-        return f"{prefix.rstrip('/')}/{self.endpoint_name}/{run.config_name}-{made}.json"
+        return run.documents(self.endpoint_name, places.record_s3_uri) + ".json"
 
     def _report(self, record: DecisionRecord, uri: str) -> str | None:
         """Write the reports beside the record; each is a function of it, so whoever writes first writes the same.

@@ -12,6 +12,7 @@ from shadow_provider.operators.base import DeploymentOperator, is_templated
 from shadow_provider.operators.evaluate import effective_policy
 from shadow_provider.plan.arguments import none_of_jinja
 from shadow_provider.plan.errors import PlanError
+from shadow_provider.plan.infrastructure import check_tested, infrastructure
 from shadow_provider.policy.policy import Policy
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class SageMakerShadowPlanOperator(DeploymentOperator):
         policy: what the candidate must prove; see ``SageMakerShadowEvaluateOperator``.
         deadline: replaces the policy's; timedelta or seconds.
         sampling_percentage: share of the requests that the shadow will get.
+        promote_infrastructure: see ``SageMakerShadowPromoteOperator``; what cannot be promoted so is refused here,
+            before anything was made.
         hours: so many of the last whole hours are looked at.
         out_of_reach: what to do where the deadline comes before a deciding gate or the minimum cover: ``warn`` in the
             log, or ``refuse``: the task fails for good, before anything was made.
@@ -41,7 +44,16 @@ class SageMakerShadowPlanOperator(DeploymentOperator):
     """
 
     template_fields = tuple(
-        sorted({*DeploymentOperator.template_fields, "policy", "deadline", "sampling_percentage", "out_of_reach"})
+        sorted(
+            {
+                *DeploymentOperator.template_fields,
+                "policy",
+                "deadline",
+                "sampling_percentage",
+                "out_of_reach",
+                "promote_infrastructure",
+            }
+        )
     )
     template_fields_renderers = {"policy": "json"}  # noqa: RUF012 - Airflow reads it from the class
 
@@ -51,6 +63,7 @@ class SageMakerShadowPlanOperator(DeploymentOperator):
         policy: Policy | Mapping[str, Any] | str | None = None,
         deadline: timedelta | float | None = None,
         sampling_percentage: float = 100.0,
+        promote_infrastructure: str = "production",
         hours: int = DEFAULT_HOURS,
         out_of_reach: str = "warn",
         **kwargs: Any,
@@ -59,18 +72,22 @@ class SageMakerShadowPlanOperator(DeploymentOperator):
         self.policy = policy.model_dump(mode="json") if isinstance(policy, Policy) else policy
         self.deadline = deadline.total_seconds() if isinstance(deadline, timedelta) else deadline
         self.sampling_percentage = sampling_percentage
+        self.promote_infrastructure = promote_infrastructure
         self.hours = hours
         self.out_of_reach = out_of_reach
         if not is_templated(policy) and not is_templated(deadline):
             effective_policy(self.policy, deadline=self.deadline)
         if not is_templated(out_of_reach):
             self._refuses()
+        if not is_templated(promote_infrastructure) and not is_templated(sampling_percentage):
+            check_tested(infrastructure(promote_infrastructure), self._share())
 
     def run_step(self, context: Context) -> dict[str, Any]:
         """Read the traffic, and log the plan."""
         from shadow_provider.verdict.planning import plan
 
         policy = effective_policy(self.policy, deadline=self.deadline)
+        check_tested(infrastructure(self.promote_infrastructure), self._share())
         made = plan(policy, self._traffic(policy), sampling_percentage=self._share())
         (self.log.warning if made.warnings else self.log.info)("%s", made.as_text())
         if made.hopeless and self._refuses():

@@ -56,6 +56,8 @@ class SageMakerShadowRollbackOperator(EndpointChangeOperator):
             if step.step is RollbackStep.STOP:
                 raise EndpointFailedError(f"Endpoint {self.endpoint_name} was not rolled back: {step.reason}")
             if step.step is RollbackStep.DONE:
+                if state is not None and baseline is not None:
+                    self.autoscaling.after_update(state)
                 active = state.active_config if state else None
                 return {"endpoint_config_name": active, "changed": tried_on is not None, "reason": step.reason}
             if step.step is RollbackStep.WAIT:
@@ -89,6 +91,7 @@ class SageMakerShadowRollbackOperator(EndpointChangeOperator):
             baseline,
             expected=frozenset({names.shadow_config, names.promoted_config}),
             keep_instance_counts=self.scaled(state, baseline),
+            prepare=lambda now: self.autoscaling.before_update(now, baseline),
         )
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from airflow.providers.amazon.aws.utils.mixins import AwsBaseHookMixin
 from airflow.providers.common.compat.sdk import AirflowException, conf
 from airflow.sdk import Context
 
+from shadow_provider.hooks.autoscaling import EndpointAutoscaling
 from shadow_provider.hooks.sagemaker_shadow import SageMakerShadowHook
 from shadow_provider.operators.base import DeploymentOperator, final_errors, is_templated, seconds
 from shadow_provider.plan.endpoint_state import EndpointState, Outcome, Progress, outcome_of
@@ -136,11 +137,25 @@ class EndpointChangeOperator(EndpointWait, DeploymentOperator):
         if not is_templated(poll_interval):
             self.poll_interval = seconds("poll_interval", poll_interval)
 
+    @property
+    def autoscaling(self) -> EndpointAutoscaling:
+        """How the endpoint scales, and what of it AWS wants taken away for an update."""
+        return EndpointAutoscaling(self.hook, self.deployment)
+
     def scaled(self, state: EndpointState, config_name: str) -> bool:
-        """Whether production has another number of instances now than the config begins with."""
-        variant = (self.hook.endpoint_config(config_name) or {"ProductionVariants": [{}]})["ProductionVariants"][0]
-        now = {item.name: item.desired_instances for item in state.production}.get(variant.get("VariantName", ""))
-        return now is not None and now != variant.get("InitialInstanceCount")
+        """Whether production has another number of instances now than the config begins with.
+
+        Numbers of instances of different types say nothing about each other: then the config's own holds.
+        """
+        now = {item.name: item.desired_instances for item in state.production}
+        variant, active = self._production_of(config_name), self._production_of(state.active_config)
+        count = now.get(variant.get("VariantName", ""))
+        same_type = active.get("InstanceType") in (None, variant.get("InstanceType"))
+        return same_type and count is not None and count != variant.get("InitialInstanceCount")
+
+    def _production_of(self, config_name: str | None) -> Mapping[str, Any]:
+        config = self.hook.endpoint_config(config_name) if config_name else None
+        return config["ProductionVariants"][0] if config else {}
 
 
 class ConfigChangeOperator(EndpointChangeOperator):

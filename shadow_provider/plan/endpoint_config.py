@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from shadow_provider.plan.endpoint_state import EndpointState
@@ -97,6 +97,19 @@ class ShadowRun:
             shadow_instance_type=shadow.get("InstanceType"),
             shadow_instance_count=shadow.get("InitialInstanceCount", 0),
         )
+
+    def documents(self, endpoint_name: str, prefix: str | None = None) -> str:
+        """Return where this run's documents stand in S3, to which each adds its own ending.
+
+        The moment the shadow config was made tells a deployment that was cleaned up and run again from its first run.
+
+        Args:
+            endpoint_name: the endpoint.
+            prefix: an S3 URI; by default ``shadow-decisions`` beside the captures.
+        """
+        prefix = prefix or f"{self.capture_s3_uri.rstrip('/')}/shadow-decisions"
+        made = self.since.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+        return f"{prefix.rstrip('/')}/{endpoint_name}/{self.config_name}-{made}"
 
 
 def baseline_of_live_endpoint(state: EndpointState, config: Mapping[str, Any]) -> Baseline:
@@ -208,7 +221,9 @@ def shadow_request(
             "ShadowProductionVariants": [mirrored], **baseline.carried}  # fmt: skip
 
 
-def promoted_request(baseline: Baseline, *, config_name: str, candidate_model: str) -> dict[str, Any]:
+def promoted_request(
+    baseline: Baseline, *, config_name: str, candidate_model: str, variant: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the CreateEndpointConfig request of the promoted config, without tags.
 
     Args:
@@ -216,6 +231,7 @@ def promoted_request(baseline: Baseline, *, config_name: str, candidate_model: s
             beside the shadow.
         config_name: name of the new config.
         candidate_model: the model to serve from now on.
+        variant: in place of the baseline's own production variant, see ``promoted_variant``.
     """
-    variant = {**baseline.variant, "ModelName": candidate_model}
-    return {"EndpointConfigName": config_name, "ProductionVariants": [variant], **baseline.carried}
+    promoted = {**(variant or baseline.variant), "ModelName": candidate_model}
+    return {"EndpointConfigName": config_name, "ProductionVariants": [promoted], **baseline.carried}

@@ -37,3 +37,7 @@ class EndpointTimeoutError(MayPassError):
 
 class AwsUnavailableError(MayPassError):
     """AWS could not be asked, or would not answer yet, also when the call was repeated."""
+
+
+class AutoscalingNotRestoredError(MayPassError):
+    """Application Auto Scaling does not show what it was asked to restore."""

@@ -77,7 +77,8 @@ def test_the_group_is_chained_as_designed() -> None:
     assert after("create_shadow_model") == {"create_endpoint_config"}
     assert "deploy_endpoint" in after("create_endpoint_config")
     assert after("deploy_endpoint") == {"wait_in_service"}
-    assert after("wait_in_service") == {"wait_for_evidence"}
+    assert after("wait_in_service") == {"autoscale_shadow"}
+    assert after("autoscale_shadow") == {"wait_for_evidence"}
     assert after("wait_for_evidence") == {"evaluate"}
     assert after("evaluate") == {"promote", "conclude"}
     assert after("promote") == {"rollback", "conclude"}
@@ -96,6 +97,8 @@ def test_the_group_is_chained_as_designed() -> None:
         ("shadow_variant", {"ServerlessConfig": {"MaxConcurrency": 1}}, "serverless"),
         ("policy", {"gates": [{"metric": "speed", "margin": 0.1}]}, "gates[0].metric"),
         ("deadline", -1, "deadline=-1"),
+        ("shadow_autoscaling", {"min_capacity": 2, "max_capacity": 1, "invocations_per_instance": 9}, "min_capacity=2"),
+        ("promote_infrastructure", "candidate", "promote_infrastructure='candidate'"),
         ("data_capture", {"destination_s3_uri": "bucket/prefix"}, "destination_s3_uri='bucket/prefix'"),
     ],
 )
