@@ -82,6 +82,11 @@ def is_no_scalable_target(error: ClientError) -> bool:
     return _code(error) == "ObjectNotFoundException" or _message(error).startswith("No scalable target found")
 
 
+def is_alarm_not_found(error: ClientError) -> bool:
+    """Whether CloudWatch has no alarm of that name (DeleteAlarms) or ARN (ListTagsForResource)."""
+    return _code(error) in {"ResourceNotFound", "ResourceNotFoundException"}
+
+
 def is_no_such_object(error: ClientError) -> bool:
     """Whether S3 has no object of that key."""
     return _code(error) in {"NoSuchKey", "404"}

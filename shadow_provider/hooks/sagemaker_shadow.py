@@ -271,6 +271,7 @@ class SageMakerShadowHook(AwsBaseHook):
         expected: frozenset[str],
         keep_instance_counts: bool = False,
         prepare: Callable[[EndpointState], None] | None = None,
+        deployment_config: Mapping[str, Any] | None = None,
     ) -> None:
         """Begin to change an endpoint to ``config_name`` by compare-and-set.
 
@@ -284,6 +285,7 @@ class SageMakerShadowHook(AwsBaseHook):
                 config's (AWS: RetainAllVariantProperties; the weight is left to the config).
             prepare: done with the present state when every check has passed, just before AWS is asked; must be
                 idempotent.
+            deployment_config: AWS's ``DeploymentConfig`` of a guarded update; None moves all traffic at once.
 
         Raises:
             EndpointChangedError: another config is active, or the endpoint does not exist.
@@ -311,6 +313,8 @@ class SageMakerShadowHook(AwsBaseHook):
         if keep_instance_counts:
             request["RetainAllVariantProperties"] = True
             request["ExcludeRetainedVariantProperties"] = [{"VariantPropertyType": "DesiredWeight"}]
+        if deployment_config is not None:
+            request["DeploymentConfig"] = dict(deployment_config)
         if prepare is not None:
             prepare(state)
         self._submit_update(request)

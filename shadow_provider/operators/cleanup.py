@@ -6,12 +6,13 @@ from typing import Any
 
 from airflow.sdk import Context
 
+from shadow_provider.hooks.alarms import PromotionAlarms
 from shadow_provider.operators.base import DeploymentOperator
 from shadow_provider.plan.errors import EndpointBusyError
 
 
 class SageMakerShadowCleanupOperator(DeploymentOperator):
-    """Deletes configs and models that carry this deployment's tags and that the endpoint does not use.
+    """Deletes configs, models and alarms that carry this deployment's tags and that the endpoint does not use.
 
     Nothing else is touched: no resource without the tags, not the config that serves or is pending, not the models in
     it, and not the baseline config or its model while they are the way back from a promotion.
@@ -30,10 +31,11 @@ class SageMakerShadowCleanupOperator(DeploymentOperator):
         self.delete_baseline = delete_baseline
 
     def run_step(self, context: Context) -> dict[str, Any]:
-        """Delete models first: the configs tell a second try which models there are."""
+        """Delete models before configs: the configs tell a second try which models there are."""
         state = self.hook.endpoint_state(self.endpoint_name)
         if state is not None and state.in_progress:
             raise EndpointBusyError(f"Endpoint {self.endpoint_name} is still changing: {state.summary()}")
+        PromotionAlarms(self.hook, self.deployment).delete_ours()
         serving = {state.active_config} if state else set()
         baseline = self.hook.way_back(self.deployment)
         if baseline and not self.delete_baseline and state is not None:

@@ -176,15 +176,22 @@ class ConfigChangeOperator(EndpointChangeOperator):
         config_name: str,
         *,
         not_before: datetime | None = None,
+        patience: float = 0.0,
     ) -> Any:
         """Wait until the endpoint serves ``config_name``, then return ``finish``'s result.
+
+        Args:
+            context: Airflow's.
+            config_name: the config that the endpoint is changing to.
+            not_before: see ``outcome_of``.
+            patience: seconds to wait beyond the timeout: those for which the change was asked to take its time.
 
         Raises:
             EndpointFailedError: the change ended otherwise than asked.
             EndpointTimeoutError: it did not end in time.
             TaskDeferred: the wait goes on in the triggerer.
         """
-        deadline = datetime.now(tz=UTC) + timedelta(seconds=self.timeout)
+        deadline = datetime.now(tz=UTC) + timedelta(seconds=self.timeout + patience)
         pause = seconds("poll_interval", self.poll_interval)
         while True:
             done, state = self.look(config_name, not_before)
@@ -204,4 +211,4 @@ class ConfigChangeOperator(EndpointChangeOperator):
 
     @abc.abstractmethod
     def finish(self, context: Context, state: EndpointState | None) -> Any:
-        """Return the task's result once the endpoint's change is verified."""
+        """Return the task's result once the endpoint's change is verified, or go on with the next change."""

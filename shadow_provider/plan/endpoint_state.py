@@ -30,12 +30,14 @@ class VariantState:
         current_instances: instances behind it now; None where AWS does not say.
         desired_instances: instances it is to have, for example by autoscaling; None where AWS does not say.
         weight: its present weight; None where AWS does not say.
+        images: the images that were specified for it; empty where AWS does not say.
     """
 
     name: str
     current_instances: int | None
     desired_instances: int | None
     weight: float | None
+    images: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, summary: Mapping[str, Any]) -> VariantState:
@@ -45,6 +47,9 @@ class VariantState:
             current_instances=summary.get("CurrentInstanceCount"),
             desired_instances=summary.get("DesiredInstanceCount"),
             weight=summary.get("CurrentWeight"),
+            images=tuple(
+                item["SpecifiedImage"] for item in summary.get("DeployedImages") or () if item.get("SpecifiedImage")
+            ),
         )
 
 

@@ -28,6 +28,7 @@ class DeploymentNames:
         baseline_config: production alone, the way back; used only where the deployment makes the endpoint itself.
         shadow_config: baseline plus the shadow variant.
         promoted_config: baseline with the candidate's model.
+        alarms: what the names of all alarms that guard the promotion begin with.
     """
 
     candidate_model: str
@@ -35,6 +36,7 @@ class DeploymentNames:
     baseline_config: str
     shadow_config: str
     promoted_config: str
+    alarms: str
 
     @property
     def configs(self) -> tuple[str, str, str]:
@@ -77,4 +79,5 @@ def deployment_names(endpoint_name: str, deployment_id: str) -> DeploymentNames:
         baseline_config=resource_name(endpoint_name, deployment_id, "baseline"),
         shadow_config=resource_name(endpoint_name, deployment_id, "shadow"),
         promoted_config=resource_name(endpoint_name, deployment_id, "promoted"),
+        alarms=resource_name(endpoint_name, deployment_id, "guard") + "-",
     )

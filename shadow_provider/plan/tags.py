@@ -22,6 +22,8 @@ ENDPOINT = _PREFIX + "endpoint"
 ROLE = _PREFIX + "role"
 CONTENT = _PREFIX + "content"
 BASELINE_CONFIG = _PREFIX + "baseline-config"
+# On the promoted config, written just before its guarded update: when the endpoint had changed last until then.
+GUARDED_SINCE = _PREFIX + "guarded-since"
 # For people and for the search for orphans only: no decision about what is ours looks at these three.
 DAG = _PREFIX + "dag"
 RUN = _PREFIX + "run"

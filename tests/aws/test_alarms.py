@@ -114,6 +114,18 @@ def test_a_state_that_was_set_does_not_last(alarms: Alarms, wait_until: Any) -> 
     ]
 
 
+def test_an_alarms_tags_are_those_it_was_made_with(alarms: Alarms) -> None:
+    tags = [{"Key": "team", "Value": "fraud"}]
+    name = alarms.put(Tags=tags)
+    alarms.put(Tags=[{"Key": "team", "Value": "churn"}])
+    shown = alarms.shown(name)
+    assert "Tags" not in shown
+    assert alarms.client.list_tags_for_resource(ResourceARN=shown["AlarmArn"])["Tags"] == tags
+    for arn in (f"{shown['AlarmArn']}x", "arn:aws:sns:us-east-1:1:topic"):
+        with pytest.raises(alarms.client.exceptions.ResourceNotFoundException):
+            alarms.client.list_tags_for_resource(ResourceARN=arn)
+
+
 def test_describing_by_name_prefix_state_and_page(alarms: Alarms) -> None:
     for number in range(5):
         alarms.put(f"n{number}", AlarmActions=[f"arn:aws:sns:us-east-1:1:t{number}"])

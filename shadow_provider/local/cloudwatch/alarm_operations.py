@@ -46,6 +46,7 @@ class AlarmOperations:
             "DeleteAlarms": self._delete,
             "SetAlarmState": self._set_state,
             "DescribeAlarmHistory": self._history,
+            "ListTagsForResource": self._tags,
         }
 
     def _put(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -60,10 +61,17 @@ class AlarmOperations:
         if "Metrics" not in request:
             config.setdefault("Dimensions", [])
         # Tags are no part of what DescribeAlarms shows.
-        config.pop("Tags", None)
+        tags = tuple(config.pop("Tags", ()))
         config["Threshold"] = float(_required(request, "Threshold"))
-        self._alarms.put(config, _rule(request), queries, period)
+        self._alarms.put(config, _rule(request), queries, period, tags)
         return {}
+
+    def _tags(self, request: dict[str, Any]) -> dict[str, Any]:
+        arn = request["ResourceARN"]
+        tags = self._alarms.tags_of(arn.removeprefix(self._arn_prefix)) if arn.startswith(self._arn_prefix) else None
+        if tags is None:
+            raise AwsError("ResourceNotFoundException", f"{arn} not found", status=404)
+        return {"Tags": list(tags)}
 
     def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
         for member in ("ChildrenOfAlarmName", "ParentsOfAlarmName"):

@@ -47,6 +47,7 @@ class Alarm:
         configured: When it was last put.
         due: When it is evaluated again.
         judged_until: End of the evaluation range that was judged last, or that was over when the alarm was put.
+        tags: As given when it was made; later puts do not change them.
     """
 
     config: dict[str, Any]
@@ -62,6 +63,7 @@ class Alarm:
     updated: float = 0.0
     transitioned: float = 0.0
     history: list[HistoryItem] = field(default_factory=list)
+    tags: tuple[dict[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -116,8 +118,20 @@ class Alarms:
             self._evaluate(alarm, now)
         return alarm.state
 
-    def put(self, config: dict[str, Any], rule: Rule, queries: Queries, period: int) -> None:
-        """Makes an alarm, or replaces what an alarm of that name watches; its state stays then.
+    def tags_of(self, name: str) -> tuple[dict[str, str], ...] | None:
+        """An alarm's tags; None if there is no such alarm."""
+        alarm = self._alarms.get(name)
+        return None if alarm is None else alarm.tags
+
+    def put(
+        self,
+        config: dict[str, Any],
+        rule: Rule,
+        queries: Queries,
+        period: int,
+        tags: tuple[dict[str, str], ...] = (),
+    ) -> None:
+        """Makes an alarm, or replaces what an alarm of that name watches; its state and its tags stay then.
 
         Raises:
             AwsError: ValidationError, if what it watches is no single time series.
@@ -127,7 +141,7 @@ class Alarms:
         due, end = now + self._interval(period), self._end(period, now)
         alarm = self._alarms.get(config["AlarmName"])
         if alarm is None:
-            alarm = Alarm(config, rule, queries, period, now, due, end, updated=now, transitioned=now)
+            alarm = Alarm(config, rule, queries, period, now, due, end, updated=now, transitioned=now, tags=tags)
             self._alarms[alarm.name] = alarm
             done, kind = "created", "Create"
         else:

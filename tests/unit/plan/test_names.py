@@ -112,6 +112,7 @@ def test_the_endpoint_and_the_role_can_be_read_in_the_name() -> None:
         baseline_config="fraud-model-baseline-86a9b48685",
         shadow_config="fraud-model-shadow-86a9b48685",
         promoted_config="fraud-model-promoted-86a9b48685",
+        alarms="fraud-model-guard-86a9b48685-",
     )
 
 

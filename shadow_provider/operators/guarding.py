@@ -1,0 +1,126 @@
+"""What stands around a guarded update: its alarms, its DeploymentConfig, and the mark that it was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shadow_provider.hooks.alarms import PromotionAlarms
+from shadow_provider.hooks.sagemaker_shadow import SageMakerShadowHook
+from shadow_provider.plan import tags as tagging
+from shadow_provider.plan.alarms import Fleet, plan_alarms
+from shadow_provider.plan.deployment import Deployment
+from shadow_provider.plan.endpoint_state import EndpointState
+from shadow_provider.plan.errors import PlanError
+from shadow_provider.plan.guardrails import Guardrails
+from shadow_provider.plan.serving_figures import ServingFigures, latency_gates
+from shadow_provider.policy.policy import Policy
+
+
+class Guard:
+    """The guard of one deployment's promotion.
+
+    Args:
+        hook: through which AWS is asked.
+        deployment: whose promotion it is.
+        guardrails: how traffic moves.
+        policy: from whose margins alarms are made, where that is asked for.
+    """
+
+    def __init__(
+        self, hook: SageMakerShadowHook, deployment: Deployment, guardrails: Guardrails, policy: Policy
+    ) -> None:
+        self._hook = hook
+        self._deployment = deployment
+        self._guardrails = guardrails
+        self._policy = policy
+        self._alarms = PromotionAlarms(hook, deployment)
+
+    def deployment_config(self, promoted: Mapping[str, Any], instances: int) -> dict[str, Any]:
+        """Make the alarms that are asked for, unless they are there, and return AWS's ``DeploymentConfig``.
+
+        Args:
+            promoted: DescribeEndpointConfig of the promoted config.
+            instances: how many the new fleet will have.
+
+        Raises:
+            PlanError: AWS excludes this, an alarm of the user's does not exist, or none can be made for want of data.
+        """
+        if missing := self._alarms.missing(self._guardrails.alarm_names):
+            raise PlanError(f"guardrails.alarm_names={list(missing)!r}: there is no such CloudWatch alarm")
+        variant = promoted["ProductionVariants"][0]
+        kind = variant["InstanceType"]
+        # What AWS excludes is refused before an alarm is made.
+        self._guardrails.to_aws(instances=instances, instance_type=kind)
+        alarms = self._made_alarms(promoted) if self._guardrails.alarms_from_policy else []
+        return self._guardrails.to_aws(instances=instances, instance_type=kind, alarms=alarms)
+
+    def _made_alarms(self, promoted: Mapping[str, Any]) -> list[str]:
+        name, variant = promoted["EndpointConfigName"], promoted["ProductionVariants"][0]["VariantName"]
+        period = self._guardrails.alarm_period_seconds
+        plan = plan_alarms(
+            self._policy,
+            self._before(variant, promoted["CreationTime"], period),
+            Fleet(self._deployment.endpoint_name, variant, name),
+            prefix=self._deployment.names.alarms,
+            period=period,
+        )
+        if not plan.requests:
+            raise PlanError(
+                "guardrails.alarms_from_policy=True: no alarm can be made, and no threshold is made up: "
+                + ("; ".join(plan.left_out) or "the policy has no deciding gate on invocation errors or latency")
+                + ". Give alarm_names, or promote without alarms."
+            )
+        for gate in plan.left_out:
+            self._hook.log.warning("There is no alarm on %s; the watch after the promotion looks at it.", gate)
+        gates = [gate.model_dump(mode="json") for gate in self._policy.blocking_gates]
+        for request in plan.requests:
+            content = {"alarm": request["AlarmName"], "config": name, "gates": gates, "period": period}
+            self._alarms.ensure(request, self._deployment.tags("alarm", content))
+        return [request["AlarmName"] for request in plan.requests]
+
+    def _before(self, variant: str, until: datetime, period: int) -> ServingFigures:
+        # It brings the statistics with it, which nothing that Airflow imports to parse a DAG may.
+        from shadow_provider.evidence.serving_figures import serving_figures
+
+        figures = serving_figures(
+            self._hook.cloudwatch,
+            endpoint_name=self._deployment.endpoint_name,
+            variant=variant,
+            start=self._hook.shadow_run(self._deployment).since,
+            end=until,
+            seconds=period,
+            percentiles=[gate.percentile for gate in latency_gates(self._policy)],
+            now=datetime.now(tz=UTC),
+        )
+        for note in figures.notes:
+            self._hook.log.warning("CloudWatch: %s", note)
+        return figures
+
+    def remember(self, promoted_arn: str, state: EndpointState) -> None:
+        """Write into the promoted config's tags that its guarded update is about to be asked for."""
+        tags = tagging.to_aws({tagging.GUARDED_SINCE: state.last_modified.astimezone(UTC).isoformat()})
+        self._hook.retrying(lambda: self._hook.sagemaker.add_tags(ResourceArn=promoted_arn, Tags=tags))
+
+    def what_went_off(self) -> str:
+        """Say which alarms of the update are in ALARM, for a message about an update that was rolled back."""
+        try:
+            found = self._alarms.in_alarm([*self._guardrails.alarm_names, *self._alarms.ours()])
+        except (ClientError, BotoCoreError) as error:  # it must not stand in the way of what is being told
+            return f"Its alarms could not be asked: {error}"
+        if not found:
+            return "None of its alarms is in ALARM now"
+        return "In ALARM: " + "; ".join(f"{name} ({reason})" for name, reason in found.items())
+
+    def take_down(self) -> None:
+        """Delete the alarms that were made."""
+        self._alarms.delete_ours()
+
+
+def guarded_since(tags: Mapping[str, str]) -> datetime | None:
+    """When the endpoint had changed last before the guarded update, by the promoted config's tags; None if never."""
+    mark = tags.get(tagging.GUARDED_SINCE)
+    return datetime.fromisoformat(mark) if mark else None
