@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shadow_provider.evidence.engine import truth
+from shadow_provider.evidence.engine import grading
 from shadow_provider.evidence.engine.reading import MACROS, TABLES, VIEWS, uniform_schema
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def database(folder: Path, memory_mb: int, threads: int | None) -> Iterator["duc
     if threads is not None:
         config["threads"] = threads
     with duckdb.connect(":memory:", config=config) as connection:
-        connection.execute(MACROS + TABLES + _TABLES + truth.TABLES)
+        connection.execute(MACROS + TABLES + _TABLES + grading.TABLES)
         connection.register("uniform", uniform_schema().empty_table())
         connection.execute(VIEWS)
         yield connection

@@ -11,13 +11,14 @@ import numpy as np
 from shadow_provider.comparators.contract import Comparator, Summary
 from shadow_provider.evidence.engine.blocks import BlockTable, microseconds
 from shadow_provider.evidence.engine.database import database
+from shadow_provider.evidence.engine.grading import Grading
 from shadow_provider.evidence.engine.look import Look
 from shadow_provider.evidence.engine.model import Captures, Result, Settings, Standing, Wanted
 from shadow_provider.evidence.engine.segments import by_pair, segment_evidence
 from shadow_provider.evidence.engine.settling import SIDES
 from shadow_provider.evidence.engine.sizes import size_classes
 from shadow_provider.evidence.engine.state import State
-from shadow_provider.evidence.engine.truth import Grading, Truth, TruthStanding, truth_result
+from shadow_provider.evidence.engine.truth import Truth, TruthStanding, truth_result
 
 _COLUMNS = (*SIDES, "paired", "mismatched")
 
@@ -63,12 +64,15 @@ def take_look(
                 standing = Standing(BlockTable(captures.start, settings.block_seconds))
             else:
                 standing = state.load(connection, captures, settings, comparator, folder, truth, wanted)
-            keep = truth is not None
-            look = Look(connection, captures, settings, comparator, standing, until, last, folder, keep, wanted)
-            provisional, summary = look.run()
+            grading = None
             if truth is not None:
                 standing.truth = standing.truth or TruthStanding(standing.settled.empty())
-                Grading(connection, truth, standing.truth, captures.start, truth.until or until, folder).run()
+                grading = Grading(connection, truth, standing.truth, captures.start, truth.until or until, last)
+                grading.read()
+            look = Look(connection, captures, settings, comparator, standing, until, last, folder, grading, wanted)
+            provisional, summary = look.run()
+            if grading is not None:
+                grading.finish()
             if state is not None and not last:
                 state.save(connection, captures, settings, comparator, standing, folder, truth, wanted)
             waiting = dict(connection.execute("SELECT side, count(*) FROM carry GROUP BY side").fetchall())

@@ -16,6 +16,7 @@ import numpy as np
 
 from shadow_provider.comparators.contract import Comparator, Summary
 from shadow_provider.evidence.engine.blocks import UNREADABLE, BlockTable, microseconds, moment_of
+from shadow_provider.evidence.engine.grading import Grading
 from shadow_provider.evidence.engine.keys import PairedBy, choose_key
 from shadow_provider.evidence.engine.model import Captures, Settings, Standing, Wanted
 from shadow_provider.evidence.engine.parts import Oversize, Part, parts
@@ -33,7 +34,6 @@ from shadow_provider.evidence.engine.settling import (
 )
 from shadow_provider.evidence.engine.sizes import add_sizes
 from shadow_provider.evidence.engine.store import StoredObject
-from shadow_provider.evidence.engine.truth import keep_answers
 from shadow_provider.evidence.engine.uniform import Shapes
 from shadow_provider.evidence.engine.worst import Worst
 from shadow_provider.evidence.objects import join_key
@@ -77,7 +77,7 @@ class Look:
         until: records from here on wait for another look, or are out of the window if this is the last.
         last: whether no other look follows: then everything is settled.
         folder: takes what is spooled.
-        keep_answers: whether the answers of settled pairs wait for labels.
+        grading: holds the settled pairs against their labels; None if there are none.
         wanted: what else is asked for.
         waiting: the worst disagreements of this look among the pairs that are not settled.
         shapes: of the lines met so far.
@@ -91,7 +91,7 @@ class Look:
     until: datetime
     last: bool
     folder: Path
-    keep_answers: bool = False
+    grading: Grading | None = None
     wanted: Wanted = field(default_factory=Wanted)
     waiting: Worst = field(default_factory=Worst)
     shapes: Shapes = field(default_factory=Shapes)
@@ -235,17 +235,22 @@ class Look:
         horizon = self._horizon(step)
         end = microseconds(self.until)
         summary: Summary | None = None
+        if self.grading is not None:
+            self.grading.begin(horizon)
         for each in groups(
             self.connection, horizon if step is not None else None, with_places=self.wanted.examples.count > 0
         ):
             old = np.ones(len(each.times), dtype=bool) if horizon is None else each.times < horizon
+            certain = each.where(old)
             self.standing.summary = self._reduce(
-                each.where(old), self.standing.settled, self.standing.summary, self.standing.worst
+                certain, self.standing.settled, self.standing.summary, self.standing.worst
             )
+            if self.grading is not None:
+                self.grading.grade(certain)
             if not old.all():
                 summary = self._reduce(each.where(~old & (each.times < end)), provisional, summary, self.waiting)
-        if self.keep_answers:
-            keep_answers(self.connection, horizon)
+        if self.grading is not None:
+            self.grading.keep(horizon)
         if horizon is None:
             self.connection.execute("TRUNCATE carry")
         else:

@@ -101,7 +101,7 @@ def parts(
         shapes: of lines that need no parser; None to leave all to a parser.
     """
     first_line = number = 0
-    for content in _pieces(store, key):
+    for content in pieces(store, key):
         first_line += 1
         if content is None:
             yield Oversize(first_line)
@@ -125,7 +125,7 @@ def parts(
         first_line += part.lines - 1
 
 
-def _pieces(store: ReadableStore, key: str) -> Iterator[bytes | None]:
+def pieces(store: ReadableStore, key: str) -> Iterator[bytes | None]:
     """Whole lines, some megabytes at a time; None for a line that is too long."""
     rest, dropping = b"", False
     with store.opened(key) as body:

@@ -26,6 +26,7 @@ _PLACES = [f"{side}_{name}" for side in SIDES for name in ("object", "line")]
 
 Booleans = NDArray[np.bool_]
 Times = NDArray[np.int64]
+Ids = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Groups:
         shadow: whether it has the shadow's.
         same_input: whether both have the same input; only meaningful where both are there.
         batch: of each side `text` and `media`, with `production_` or `shadow_` before them, and `object` and `line` if
-            places are asked for; `size` of the input, production's where it is known, and production's `attributes`.
+            places are asked for; `size` of the input, production's where it is known, and production's `attributes`;
+            `label_id` by which a label finds the pair, 0 where there is none.
     """
 
     times: Times
@@ -51,6 +53,11 @@ class Groups:
     def pairs(self) -> Booleans:
         """Which of them make a pair."""
         return self.production & self.shadow & self.same_input
+
+    @property
+    def ids(self) -> Ids:
+        """By which labels find them; 0 is none."""
+        return np.asarray(self.batch.column("label_id").to_numpy(zero_copy_only=False))
 
     def where(self, chosen: Booleans) -> "Groups":
         """Some of them."""
@@ -176,7 +183,8 @@ def groups(
         f"""
         SELECT coalesce(p.time, s.time) AS time, p.time IS NOT NULL AS production, s.time IS NOT NULL AS shadow,
             p.input IS NOT DISTINCT FROM s.input AS same_input,
-            {of_sides}, coalesce(p.size, s.size) AS size, p.attributes AS attributes
+            {of_sides}, coalesce(p.size, s.size) AS size, p.attributes AS attributes,
+            coalesce(p.inference, p.event, 0) AS label_id
         FROM (FROM records WHERE side = 0) p FULL JOIN (FROM records WHERE side = 1) s USING (key)
         WHERE $horizon::BIGINT IS NULL OR coalesce(p.time, s.time) < $horizon
         """,  # noqa: S608
@@ -187,7 +195,7 @@ def groups(
             np.asarray(batch.column(name).to_numpy(zero_copy_only=False))
             for name in ("time", "production", "shadow", "same_input")
         )
-        yield Groups(times, production, shadow, same_input, batch.select([*columns, "size", "attributes"]))
+        yield Groups(times, production, shadow, same_input, batch.select([*columns, "size", "attributes", "label_id"]))
 
 
 def carry_on(connection: "duckdb.DuckDBPyConnection", horizon: int) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,22 +60,28 @@ def learned(line: bytes) -> Shape | None:
     data = record["captureData"]
     if any((data.get(name) or {}).get("encoding") == "BASE64" for name in ("endpointInput", "endpointOutput")):
         return None
-    holes = sorted(_holes(line, record))
-    names = tuple(name for *_, name in holes)
+    found = sorted(holes(line, record, _PLACES))
+    names = tuple(name for *_, name in found)
     if TIME not in names or any(name not in names and _found(record, _PLACES[name]) is not None for name in _PLACES):
         return None
-    edges = [0, *(edge for start, end, _ in holes for edge in (start, end)), len(line)]
+    edges = [0, *(edge for start, end, _ in found for edge in (start, end)), len(line)]
     constants = tuple(line[edges[at] : edges[at + 1]] for at in range(0, len(edges), 2))
     if b"\\" in b"".join(constants):
         return None
     quotes = sum(each.count(b'"') for each in constants)
-    return Shape(names, constants, tuple(end - start for start, end, _ in holes), quotes, row.media, row.attributes)
+    return Shape(names, constants, tuple(end - start for start, end, _ in found), quotes, row.media, row.attributes)
 
 
-def _holes(line: bytes, record: dict[str, Any]) -> Iterator[tuple[int, int, str]]:
-    """Start, end and name of the inside of each string that may differ: putting another there changes just that."""
+def holes(line: bytes, record: dict[str, Any], places: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[int, int, str]]:
+    """Start, end and name of the inside of each string that may differ: putting another there changes just that.
+
+    Args:
+        line: one JSON object.
+        record: what it says.
+        places: by name, the keys that lead to each string.
+    """
     strings = list(_STRING.finditer(line))
-    for name, place in _PLACES.items():
+    for name, place in places.items():
         value = _found(record, place)
         if not isinstance(value, str):
             continue

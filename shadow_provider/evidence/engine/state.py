@@ -12,10 +12,11 @@ from uuid import uuid4
 
 from shadow_provider.comparators.contract import Comparator, Summary
 from shadow_provider.evidence.engine.blocks import BlockTable
+from shadow_provider.evidence.engine.grading import KEPT
 from shadow_provider.evidence.engine.model import Captures, Settings, Standing, Wanted
 from shadow_provider.evidence.engine.segments import by_pair
 from shadow_provider.evidence.engine.store import StateStore, StoredObject
-from shadow_provider.evidence.engine.truth import KEPT, Truth, TruthStanding
+from shadow_provider.evidence.engine.truth import Truth, TruthStanding
 from shadow_provider.evidence.engine.worst import Worst
 from shadow_provider.evidence.lines import FateCounter
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-_FORMAT = 3
+_FORMAT = 4
 _TABLES = ("carry", "seen", *KEPT)
 
 

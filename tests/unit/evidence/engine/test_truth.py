@@ -1,5 +1,6 @@
 """Labels meet the pairs that are settled: late, for a part of them, in whatever order they come."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -58,10 +59,15 @@ def put_labels(s3: FakeS3, hour: int, *lines: bytes, name: str = "a") -> None:
 
 
 def look(
-    s3: FakeS3, until: datetime = END, *, last: bool = True, state: State | None = None
+    s3: FakeS3,
+    until: datetime = END,
+    *,
+    last: bool = True,
+    state: State | None = None,
+    settings: Settings = SETTINGS,
 ) -> tuple[Result, TruthResult]:
     asked = Truth(S3Store(s3, BUCKET), "truth", Right(), until=NOW)
-    found = take_look(captures(s3), Numbers(), until=until, last=last, settings=SETTINGS, state=state, truth=asked)
+    found = take_look(captures(s3), Numbers(), until=until, last=last, settings=settings, state=state, truth=asked)
     assert found.truth is not None
     assert sum(found.truth.fates.values()) == found.truth.lines
     return found, found.truth
@@ -78,7 +84,7 @@ def test_labels_say_who_was_right_and_how_many_there_are() -> None:
     assert [number for number in range(12) if wrong.better[number]] == [8]
     assert found.labelled == (1,) * 6 + (0, 0, 1, 0, 0, 0)
     assert found.coverage == 7 / 12
-    assert found.fates == {"used": 7, "waiting": 1}
+    assert found.fates == {"no_pair": 1, "used": 7}
     assert found.summary == Words({"labels": 7})
 
 
@@ -142,3 +148,41 @@ def test_a_line_of_labels_has_the_fate_that_the_strict_reader_gives_it(name: str
     put_labels(s3, 3, line(truth("id-3", "1")), LINES[name], line(truth("id-4", "1")))
     _, found = look(s3)
     assert found.fates == truth_fates(s3, "truth/", {f"id-{n}" for n in range(12)})
+
+
+def test_a_label_without_a_pair_waits_until_no_look_follows(tmp_path: Path) -> None:
+    s3 = served()
+    state = State(FolderStore(tmp_path), "state")
+    put_labels(s3, 1, line(truth("elsewhere", "1")))
+    _, first = look(s3, START + timedelta(minutes=60), last=False, state=state)
+    assert first.fates == {"waiting": 1}
+    _, found = look(s3, state=state)
+    assert found.fates == {"no_pair": 1}
+
+
+@pytest.mark.parametrize("hour", [0, 1, 2, 8])
+def test_it_does_not_matter_how_soon_labels_come_and_in_how_many_steps_pairs_are_settled(hour: int) -> None:
+    s3 = served()
+    labels = [line(truth(f"id-{number}", "1")) for number in range(0, 12, 2)]
+    put_labels(s3, hour, *labels, line(truth("id-1", "1")), line(truth("id-1", "2")))
+    stepwise = replace(SETTINGS, batch_bytes=500)
+    _, found = look(s3, settings=stepwise)
+    assert found.fates == {"conflicting": 2, "used": 6}
+    assert found.labelled == (1, 0) * 6
+    _, whole = look(s3)
+    assert (found.measures, found.summary) == (whole.measures, whole.summary)
+
+
+def test_a_label_counts_for_every_pair_of_its_id_that_is_there() -> None:
+    s3 = FakeS3()
+    for variant in (PRODUCTION, SHADOW):
+        for number, minute in enumerate((5, 15, 100)):
+            moment = START + timedelta(minutes=minute)
+            record = capture("same", answer="1", time=moment)
+            record["eventMetadata"]["eventId"] = f"event-{number}"
+            s3.put(capture_key(variant, moment, name=f"{number}"), line(record))
+    put_labels(s3, 0, line(truth("same", "1")))
+    settings = replace(SETTINGS, paired_by="event_id", batch_bytes=500)
+    _, found = look(s3, settings=settings)
+    assert found.fates == {"used": 1}
+    assert sum(found.labelled) == 3

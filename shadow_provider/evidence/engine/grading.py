@@ -1,0 +1,246 @@
+"""Ground truth: labels that come late, and not for every pair, meet the pairs that are settled.
+
+An answer waits for its label, and a label for its pair. Labels of one id that contradict each other are all left out,
+as long as none has been used yet: what was counted stays counted, and what comes after it is `repeated`.
+
+A look reads its labels first. A pair that is settled while its label is there is graded at once; only the other ones
+are kept, and meet all labels when the look has settled what it can.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from shadow_provider.evidence.engine.ahead import ahead
+from shadow_provider.evidence.engine.blocks import microseconds
+from shadow_provider.evidence.engine.labels import LabelReader, Labels
+from shadow_provider.evidence.engine.parts import pieces
+from shadow_provider.evidence.engine.settling import Groups, Ids, Times
+from shadow_provider.evidence.engine.store import StoredObject
+from shadow_provider.evidence.engine.truth import Truth, TruthStanding
+from shadow_provider.evidence.objects import join_key
+from shadow_provider.evidence.window import hours
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+TABLES = """
+CREATE TABLE answers (
+    id UBIGINT, time BIGINT,
+    production_text VARCHAR, production_media VARCHAR, shadow_text VARCHAR, shadow_media VARCHAR
+);
+CREATE TABLE labels (id UBIGINT, text VARCHAR, media VARCHAR, since BIGINT, hour BIGINT);
+CREATE TABLE graded (id UBIGINT, since BIGINT);
+CREATE TABLE met (id UBIGINT);
+"""
+KEPT = ("answers", "labels", "graded")
+
+_ROWS = 32_768
+_INSERTED = 65_536
+"""Labels that are put into the database at a time."""
+
+_THREADS, _AHEAD = 4, 16
+_HOUR = 3_600_000_000
+"""In microseconds."""
+
+
+@dataclass(frozen=True)
+class _Prompt:
+    """Labels that may be those of the pairs which are settled next, by id."""
+
+    ids: Ids
+    truth: "pa.Table"
+
+
+@dataclass
+class Grading:
+    """The part of a look that is about labels.
+
+    First `read`; for the pairs that are settled next `begin`, `grade` and `keep`; when all is settled, `finish`.
+
+    Attributes:
+        connection: with the tables as the last look left them.
+        truth: which labels.
+        standing: brought forward.
+        start: of the deployment.
+        until: the last hour to look into.
+        last: whether no other look follows: then no label waits.
+    """
+
+    connection: "duckdb.DuckDBPyConnection"
+    truth: Truth
+    standing: TruthStanding
+    start: datetime
+    until: datetime
+    last: bool
+    _prompt: _Prompt = field(init=False)
+    _met: list[Ids] = field(default_factory=list, init=False)
+    _unmet: int = field(default=0, init=False)
+
+    def read(self) -> None:
+        """Read the new labels, and leave one of each id."""
+        reader = LabelReader()
+        new = list(self._new_objects())
+
+        def fetched(each: tuple[int, StoredObject]) -> Labels:
+            return reader.read(pieces(self.truth.store, each[1].key))
+
+        batch, origins = Labels(), list[int]()
+        for (hour, stored), found in zip(new, ahead(fetched, new, threads=_THREADS, most=_AHEAD), strict=True):
+            self.standing.objects.append(stored)
+            self.standing.lines += found.lines
+            for fate, line in found.bad:
+                self.standing.fates.count(fate, f"{stored.key}:{line}")
+            batch.ids += found.ids
+            batch.texts += found.texts
+            batch.media += found.media
+            origins += [hour] * len(found.ids)
+            if len(batch.ids) >= _INSERTED:
+                self._insert(batch, origins)
+                batch, origins = Labels(), []
+        self._insert(batch, origins)
+        self._settle()
+
+    def _new_objects(self) -> Iterator[tuple[int, StoredObject]]:
+        """Objects that no look has read, with the hour that they are of."""
+        known = set(self.standing.objects)
+        first = max(self.start, self.until - self.truth.within)
+        for hour in hours(first, self.until):
+            for each in self.truth.store.listed(join_key(self.truth.prefix, f"{hour:%Y/%m/%d/%H}")):
+                if each.key.endswith(".jsonl") and each not in known:
+                    yield microseconds(hour), each
+
+    def _insert(self, labels: Labels, origins: list[int]) -> None:
+        import pyarrow as pa
+
+        if not labels.ids:
+            return
+        names = ["id", "text", "media", "hour"]
+        types = [pa.large_string(), pa.large_string(), pa.string(), pa.int64()]
+        columns = [labels.ids, labels.texts, labels.media, origins]
+        arrays = [pa.array(column, type_) for column, type_ in zip(columns, types, strict=True)]
+        self.connection.register("new_labels", pa.table(arrays, names=names))
+        self.connection.execute(
+            "INSERT INTO labels SELECT id_of('\"' || id || '\"'), text, media, ?, hour FROM new_labels",
+            [microseconds(self.until)],
+        )
+        self.connection.unregister("new_labels")
+
+    def _settle(self) -> None:
+        """Leave one label of each id, none where they contradict each other or one was used before."""
+        self._drop("repeated", "id IN (SELECT id FROM graded)")
+        several = "SELECT id FROM labels GROUP BY id HAVING count(*) > 1"
+        if self.connection.execute(f"SELECT EXISTS ({several})").fetchall()[0][0]:
+            self._drop("conflicting", "id IN (SELECT id FROM labels GROUP BY id HAVING count(DISTINCT text) > 1)")
+            self._drop("duplicate", "rowid NOT IN (SELECT min(rowid) FROM labels GROUP BY id)")
+
+    def _drop(self, fate: str, condition: str) -> None:
+        """Delete the labels of which a condition is true, and count them."""
+        gone = self.connection.execute(f"DELETE FROM labels WHERE {condition}").fetchall()[0][0]  # noqa: S608
+        if gone:
+            self.standing.fates.resume({fate: gone}, {})
+
+    def begin(self, horizon: int | None) -> None:
+        """Have the labels at hand that were collected when the pairs before the horizon were served, or soon after."""
+        first, last = self.connection.execute(
+            "SELECT min(time), max(time) FROM records WHERE $horizon::BIGINT IS NULL OR time < $horizon",
+            {"horizon": horizon},
+        ).fetchall()[0]
+        table = self.connection.sql(
+            "SELECT id, text, media FROM labels WHERE hour BETWEEN $first AND $last ORDER BY id",
+            params={"first": (first or 0) // _HOUR * _HOUR, "last": (last or 0) + _HOUR},
+        ).to_arrow_table()
+        self._prompt = _Prompt(table.column("id").to_numpy(), table.select(["text", "media"]).cast(_schema()))
+        self._met, self._unmet = [], 0
+
+    def grade(self, settled: Groups) -> None:
+        """Grade those of the pairs among some settled groups whose label is at hand."""
+        import pyarrow as pa
+
+        some = settled.paired()
+        ids, known = some.ids, self._prompt.ids
+        at = np.searchsorted(known, ids)
+        found = np.zeros(len(ids), dtype=bool)
+        within = at < len(known)
+        found[within] = known[at[within]] == ids[within]
+        self._unmet += int(np.count_nonzero(~found & (ids != 0)))
+        if found.any():
+            some = some.where(found)
+            truth = self._prompt.truth.take(pa.array(at[found])).combine_chunks().to_batches()[0]
+            self._reduce(some.times, *some.answers(), truth)
+            self._met.append(ids[found])
+
+    def keep(self, horizon: int | None) -> None:
+        """Let the answers of the pairs before the horizon that were not graded wait; of all pairs if it is None."""
+        import pyarrow as pa
+
+        self.connection.execute("TRUNCATE met")
+        if self._met:
+            self.connection.register("met_now", pa.table([pa.array(np.concatenate(self._met))], names=["id"]))
+            self.connection.execute("INSERT INTO met FROM met_now")
+            self.connection.unregister("met_now")
+            self._remember()
+        if self._unmet:
+            self.connection.execute(
+                """
+                INSERT INTO answers
+                SELECT coalesce(p.inference, p.event), p.time, p.text, p.media, s.text, s.media
+                FROM (FROM records WHERE side = 0) p JOIN (FROM records WHERE side = 1) s USING (key)
+                WHERE p.input IS NOT DISTINCT FROM s.input AND ($horizon::BIGINT IS NULL OR p.time < $horizon)
+                    AND coalesce(p.inference, p.event) NOT IN (FROM met)
+                """,
+                {"horizon": horizon},
+            )
+
+    def finish(self) -> None:
+        """Grade what has waited and has its label now, and forget what has waited too long."""
+        self._grade_answers()
+        self._drop("used", "id IN (SELECT id FROM graded)")
+        oldest = microseconds(self.until - self.truth.within)
+        self._drop("no_pair", "true" if self.last else f"since < {oldest}")
+        self.connection.execute("DELETE FROM answers WHERE time < $oldest", {"oldest": oldest})
+        self.connection.execute("DELETE FROM graded WHERE since < $oldest", {"oldest": oldest})
+
+    def _grade_answers(self) -> None:
+        reader = self.connection.sql(
+            """
+            SELECT time, production_text, production_media, shadow_text, shadow_media, text, media
+            FROM answers JOIN labels USING (id)
+            """
+        ).to_arrow_reader(_ROWS)
+        for batch in reader:
+            sides = [
+                batch.select([f"{side}text", f"{side}media"]).rename_columns(["text", "media"]).cast(_schema())
+                for side in ("production_", "shadow_", "")
+            ]
+            self._reduce(np.asarray(batch.column("time").to_numpy(zero_copy_only=False)), *sides)
+        self.connection.execute("TRUNCATE met; INSERT INTO met SELECT id FROM answers SEMI JOIN labels USING (id)")
+        self.connection.execute("DELETE FROM answers WHERE id IN (FROM met)")
+        self._remember()
+
+    def _remember(self) -> None:
+        """That the pairs in `met` are graded."""
+        self.connection.execute("INSERT INTO graded SELECT id, ? FROM met", [microseconds(self.until)])
+
+    def _reduce(
+        self, times: Times, production: "pa.RecordBatch", shadow: "pa.RecordBatch", truth: "pa.RecordBatch"
+    ) -> None:
+        comparator, table = self.truth.comparator, self.standing.table
+        comparison = comparator.compare(production, shadow, truth)
+        blocks = table.index(times)
+        table.add("labelled", blocks)
+        for outcome in comparator.outcomes:
+            table.add_outcome(outcome, blocks, comparison.values[outcome.name])
+        before = self.standing.summary
+        self.standing.summary = comparison.summary if before is None else before.merge(comparison.summary)
+
+
+def _schema() -> "pa.Schema":
+    """Of answers and labels, as comparators take them."""
+    import pyarrow as pa
+
+    return pa.schema([("text", pa.large_string()), ("media", pa.string())])
