@@ -76,6 +76,7 @@ def shadow_deployment(
     capture_lag: Any = DEFAULT_CAPTURE_LAG_SECONDS,
     deployment_id: Any = DEFAULT_DEPLOYMENT_ID,
     deferrable: bool = DEFAULT_DEFERRABLE,
+    cancel_on_kill: bool = False,
     aws_conn_id: Any = "aws_default",
     region_name: Any = None,
     verify: bool | str | None = None,
@@ -120,6 +121,8 @@ def shadow_deployment(
         capture_lag: seconds that captures may take to arrive in S3.
         deployment_id: see ``DeploymentOperator``.
         deferrable: wait in the triggerer.
+        cancel_on_kill: whether a promotion whose task is killed on its worker is given up and rolled back, instead of
+            tried again; see ``ConfigChangeOperator``.
         aws_conn_id: Airflow connection of every task.
         region_name: AWS region of every task.
         verify: as in boto3.
@@ -212,6 +215,7 @@ def shadow_deployment(
             task_id="promote",
             verdict=_field(evaluate, "verdict"),
             promote_infrastructure=promote_infrastructure,
+            cancel_on_kill=cancel_on_kill,
             **changing,
         )
         # Runs whatever happened before, looks at AWS, and acts only where the endpoint is not where it should be.

@@ -16,13 +16,14 @@ from shadow_provider.hooks.autoscaling import EndpointAutoscaling
 from shadow_provider.hooks.sagemaker_shadow import SageMakerShadowHook
 from shadow_provider.operators.base import DeploymentOperator, final_errors, is_templated, seconds
 from shadow_provider.plan.endpoint_state import EndpointState, Outcome, Progress, outcome_of
-from shadow_provider.plan.errors import EndpointFailedError, EndpointTimeoutError
+from shadow_provider.plan.errors import EndpointFailedError, EndpointTimeoutError, WaitCancelledError
 from shadow_provider.triggers.endpoint import SageMakerShadowEndpointTrigger
 
 DEFAULT_DEFERRABLE: bool = conf.getboolean("operators", "default_deferrable", fallback=False)
 # A creation that fails its ping checks was seen to take 25 minutes, other failures an hour.
 DEFAULT_TIMEOUT = timedelta(hours=2)
 DEFAULT_POLL_SECONDS = 30.0
+_NAP_SECONDS = 1.0
 
 
 class EndpointWait(AwsBaseHookMixin[SageMakerShadowHook]):
@@ -163,12 +164,22 @@ class ConfigChangeOperator(EndpointChangeOperator):
 
     Args:
         wait_for_completion: wait until the endpoint verifiably serves that config.
+        cancel_on_kill: what a kill that Airflow or the machine announces (SIGTERM) means to a task that waits on a
+            worker. False: nothing, the task is tried again and goes on. True: it fails for good, so that the rollback
+            that comes after it begins. The change itself cannot be cancelled: SageMaker takes no update while one is
+            under way. A task that waits in the triggerer has no process and is not reached.
         kwargs: see ``EndpointChangeOperator``.
     """
 
-    def __init__(self, *, wait_for_completion: bool = True, **kwargs: Any) -> None:
+    def __init__(self, *, wait_for_completion: bool = True, cancel_on_kill: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.wait_for_completion = wait_for_completion
+        self.cancel_on_kill = cancel_on_kill
+        self._killed = False
+
+    def on_kill(self) -> None:
+        """Only remember it: nothing in AWS is changed because a process is to end, and this must take no time."""
+        self._killed = True
 
     def wait_then_finish(
         self,
@@ -189,6 +200,7 @@ class ConfigChangeOperator(EndpointChangeOperator):
         Raises:
             EndpointFailedError: the change ended otherwise than asked.
             EndpointTimeoutError: it did not end in time.
+            WaitCancelledError: the process is to end, and ``cancel_on_kill`` says that the wait is over then.
             TaskDeferred: the wait goes on in the triggerer.
         """
         deadline = datetime.now(tz=UTC) + timedelta(seconds=self.timeout + patience)
@@ -200,9 +212,29 @@ class ConfigChangeOperator(EndpointChangeOperator):
             remaining = (deadline - datetime.now(tz=UTC)).total_seconds()
             if remaining <= 0:
                 raise self.timed_out(config_name, state)
+            if self._cancelled:
+                raise self._wait_cancelled(config_name, state)
             if self.deferrable:
                 self.defer_wait(config_name, not_before, deadline)
-            time.sleep(min(pause, remaining))
+            self._rest(min(pause, remaining))
+
+    @property
+    def _cancelled(self) -> bool:
+        return self._killed and self.cancel_on_kill
+
+    def _rest(self, pause: float) -> None:
+        # In short naps: the process may be gone five seconds after it was told to end.
+        end = time.monotonic() + pause
+        while not self._cancelled and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _NAP_SECONDS))
+
+    def _wait_cancelled(self, config_name: str, state: EndpointState | None) -> WaitCancelledError:
+        return WaitCancelledError(
+            f"Endpoint {self.endpoint_name}: the task was killed while it waited for {config_name}, and "
+            f"cancel_on_kill=True: it is not tried again. The endpoint is {state.summary() if state else 'gone'}; "
+            "SageMaker cannot cancel an update. SageMakerShadowRollbackOperator waits for it and brings the baseline "
+            "back."
+        )
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
         """Take the task up again after the trigger fired."""

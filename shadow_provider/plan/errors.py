@@ -41,3 +41,7 @@ class AwsUnavailableError(MayPassError):
 
 class AutoscalingNotRestoredError(MayPassError):
     """Application Auto Scaling does not show what it was asked to restore."""
+
+
+class WaitCancelledError(ShadowError):
+    """The task was killed while it waited, and its arguments say that it is not to be tried again then."""
