@@ -71,6 +71,14 @@ PARAMS = {
         None, "A version of the model registry (name or ARN), instead of image and data.", CANDIDATE,
         title="Model package",
     ),
+    "update_model_package": Param(
+        True,
+        "Let the model package's approval status follow the verdict: approved on promotion, rejected on rejection, "
+        "with reason and record. Without a model package it means nothing.",
+        type="boolean",
+        title="Update model package",
+        section=RUN,
+    ),
     "candidate_model_name": text(
         None, "An existing SageMaker model, instead of all of the above.", CANDIDATE, title="Existing model"
     ),
@@ -247,6 +255,8 @@ with DAG(
         record_s3_uri=param("record_s3_uri"),
         out_of_reach=param("out_of_reach"),
         fail_unless_promoted=param("fail_unless_promoted"),
+        update_model_package=param("update_model_package"),
+        asset="x-sagemaker://endpoint/{{ params.endpoint_name }}",
         poll_interval=param("poll_interval_seconds"),
         look_interval=param("look_interval_seconds"),
         capture_lag=param("capture_lag_seconds"),

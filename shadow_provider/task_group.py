@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import TaskGroup, TriggerRule, XComArg
+from airflow.sdk import Asset, TaskGroup, TriggerRule, XComArg
 
 from shadow_provider.operators.autoscaling import SageMakerShadowAutoscalingOperator
 from shadow_provider.operators.base import DEFAULT_DEPLOYMENT_ID
@@ -70,6 +70,8 @@ def shadow_deployment(
     record_s3_uri: Any = None,
     out_of_reach: Any = "warn",
     fail_unless_promoted: Any = False,
+    update_model_package: Any = True,
+    asset: Asset | str | None = None,
     timeout: timedelta | float = DEFAULT_TIMEOUT,
     poll_interval: Any = DEFAULT_POLL_SECONDS,
     look_interval: Any = None,
@@ -115,6 +117,10 @@ def shadow_deployment(
         out_of_reach: ``warn``, or ``refuse`` to begin where the deadline cannot reach a deciding gate at production's
             present traffic.
         fail_unless_promoted: fail the run when the candidate was not promoted, although it was rolled back cleanly.
+        update_model_package: where the candidate is a model package, let its approval status follow the verdict, with
+            reason and record; see ``SageMakerShadowConcludeOperator``.
+        asset: an ``Asset`` or its URI (also a template) that gets an event when, and only when, the candidate was
+            promoted; ``extra`` has verdict, endpoint, model, record and deployment.
         timeout: how long each change of the endpoint may take, timedelta or seconds.
         poll_interval: seconds between two looks at the endpoint or at the count of requests.
         look_interval: seconds between two looks at the captures; None is the policy's.
@@ -229,6 +235,9 @@ def shadow_deployment(
             decision=evaluate.output,
             baseline_config_name=_field(config, "baseline_config_name"),
             fail_unless_promoted=fail_unless_promoted,
+            model_package=_package_of(candidate_container),
+            update_model_package=update_model_package,
+            asset=asset,
             trigger_rule=TriggerRule.NONE_FAILED,
             **common,
         )
@@ -237,6 +246,12 @@ def shadow_deployment(
         promote >> rollback >> clean_up >> conclude
         [evaluate, promote, rollback] >> conclude
     return ShadowDeployment(group=group, evaluate=evaluate, promote=promote, conclude=conclude)
+
+
+def _package_of(container: Mapping[str, Any] | None) -> Any:
+    """Return the model package of a container as a person gives it, in snake_case or PascalCase."""
+    container = container or {}
+    return container.get("model_package_name", container.get("ModelPackageName"))
 
 
 def _field(task: Any, key: str) -> Any:

@@ -87,6 +87,15 @@ def is_alarm_not_found(error: ClientError) -> bool:
     return _code(error) in {"ResourceNotFound", "ResourceNotFoundException"}
 
 
+def is_no_model_package(error: ClientError) -> bool:
+    """Whether there is no such model package: "ModelPackage <arn> does not exist." as seen in the wild."""
+    return (
+        _code(error) == "ValidationException"
+        and _message(error).startswith("ModelPackage ")
+        and "does not exist" in _message(error)
+    )
+
+
 def is_no_such_object(error: ClientError) -> bool:
     """Whether S3 has no object of that key."""
     return _code(error) in {"NoSuchKey", "404"}

@@ -45,3 +45,11 @@ class AutoscalingNotRestoredError(MayPassError):
 
 class WaitCancelledError(ShadowError):
     """The task was killed while it waited, and its arguments say that it is not to be tried again then."""
+
+
+class ModelPackageError(ShadowError):
+    """A model package is gone, or in a state in which the verdict cannot be written to it."""
+
+
+class ModelPackageBusyError(MayPassError):
+    """A model package is still being made."""

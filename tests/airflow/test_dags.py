@@ -35,7 +35,12 @@ def serialised(dag: Any) -> dict[str, Any]:
 
 
 def test_there_are_dags() -> None:
-    assert [path.stem for path in FILES] == ["example_embedded", "example_steps", "shadow_deployment"]
+    assert [path.stem for path in FILES] == [
+        "example_embedded",
+        "example_on_promotion",
+        "example_steps",
+        "shadow_deployment",
+    ]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

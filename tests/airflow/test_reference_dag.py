@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 from shadow_provider.demo.airflow_run import AirflowHome, DagRun
@@ -17,6 +19,14 @@ Run = Callable[[dict[str, Any]], tuple[DagRun, AirflowHome]]
 
 def failed_log(run: DagRun) -> str:
     return run.log.read_text(errors="replace")[-6000:]
+
+
+def promotions(home: AirflowHome, endpoint: str) -> list[Any]:
+    """What the events of the endpoint's asset say."""
+    database = home.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].removeprefix("sqlite:///")
+    query = "SELECT e.extra FROM asset_event e JOIN asset a ON a.id = e.asset_id WHERE a.uri = ?"
+    with closing(sqlite3.connect(database)) as connection:
+        return [json.loads(row[0]) for row in connection.execute(query, [f"x-sagemaker://endpoint/{endpoint}"])]
 
 
 def record_of(world: World, uri: str) -> Any:
@@ -45,6 +55,16 @@ def test_a_good_candidate_is_promoted(world: World, run_reference_dag: Run) -> N
     outcome = home.xcom(run.run_id, GROUP + "conclude")
     assert outcome["endpoint_config_before"] == f"{endpoint}-config"
     assert outcome["endpoint_config_after"] == config
+    assert promotions(home, endpoint) == [
+        {
+            "verdict": "PROMOTE",
+            "endpoint": endpoint,
+            "model": model,
+            "record_uri": decision["record_uri"],
+            "report_uri": decision["report_uri"],
+            "deployment_id": f"shadow_deployment/{run.run_id}",
+        }
+    ]
     arn = world.sagemaker.describe_endpoint_config(EndpointConfigName=config)["EndpointConfigArn"]
     made = tags.from_aws(world.sagemaker.list_tags(ResourceArn=arn)["Tags"])
     assert (made[tags.DAG], made[tags.RUN]) == ("shadow_deployment", run.run_id)
@@ -67,6 +87,8 @@ def test_a_bad_candidate_is_rejected_and_rolled_back(world: World, run_reference
     assert run.state == "success", failed_log(run)
     assert run.tasks[GROUP + "promote"] == "skipped"
     assert home.xcom(run.run_id, GROUP + "evaluate")["verdict"] == "REJECT"
+    assert run.tasks[GROUP + "conclude"] == "success"
+    assert promotions(home, endpoint) == []
     assert world.serving(endpoint) == (f"{endpoint}-config", f"{endpoint}-model", 0)
     assert world.names("endpoint_configs", endpoint) == [f"{endpoint}-config"]
     assert world.names("models", endpoint) == [f"{endpoint}-model"]

@@ -1056,6 +1056,8 @@ def test_a_promotion_is_concluded_when_aws_shows_it(live: Flow) -> None:
         "active_model_before": live.incumbent,
         "active_model_after": live.names.candidate_model,
         "record_uri": "s3://b/r.json",
+        "report_uri": None,
+        "model_package": None,
     }
     with pytest.raises(AirflowFailException, match=f"The verdict is REJECT, .* should serve {live.baseline}"):
         conclude(live, "REJECT")
