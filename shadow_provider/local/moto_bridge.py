@@ -8,6 +8,7 @@ import logging
 import os
 import string
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
@@ -21,6 +22,7 @@ from shadow_provider.local.protocol import Receive, Scope, Send, headers_of, rec
 logger = logging.getLogger(__name__)
 
 _THREADS = 8
+_HOSTS = 64
 # AWS: the words of S3's error MalformedXML.
 _MALFORMED = "The XML you provided was not well-formed or did not validate against our published schema"
 _StartResponse = Callable[..., Any]
@@ -46,6 +48,8 @@ class MotoBridge:
 
         keep_objects_on_disk(directory)
         self._moto = DomainDispatcherApplication(create_backend_app)
+        # It looks at every folder of moto's for each request, which takes as long as the rest.
+        self._moto.get_backend_for_host = lru_cache(_HOSTS)(self._moto.get_backend_for_host)  # type: ignore[method-assign]
         self._asgi: Any = WSGIMiddleware(cast(Any, self._wsgi), workers=_THREADS)
         self.s3 = LocalS3(account_id)
 

@@ -17,12 +17,11 @@ import numpy as np
 from shadow_provider.evidence.engine.ahead import ahead
 from shadow_provider.evidence.engine.blocks import microseconds
 from shadow_provider.evidence.engine.labels import LabelReader, Labels
+from shadow_provider.evidence.engine.listing import listed_by_hour
 from shadow_provider.evidence.engine.parts import pieces
 from shadow_provider.evidence.engine.settling import Groups, Ids, Times
 from shadow_provider.evidence.engine.store import StoredObject
 from shadow_provider.evidence.engine.truth import Truth, TruthStanding
-from shadow_provider.evidence.objects import join_key
-from shadow_provider.evidence.window import hours
 
 if TYPE_CHECKING:
     import duckdb
@@ -109,10 +108,9 @@ class Grading:
         """Objects that no look has read, with the hour that they are of."""
         known = set(self.standing.objects)
         first = max(self.start, self.until - self.truth.within)
-        for hour in hours(first, self.until):
-            for each in self.truth.store.listed(join_key(self.truth.prefix, f"{hour:%Y/%m/%d/%H}")):
-                if each.key.endswith(".jsonl") and each not in known:
-                    yield microseconds(hour), each
+        for hour, each in listed_by_hour(self.truth.store, self.truth.prefix, first, self.until):
+            if each.key.endswith(".jsonl") and each not in known:
+                yield microseconds(hour), each
 
     def _insert(self, labels: Labels, origins: list[int]) -> None:
         import pyarrow as pa

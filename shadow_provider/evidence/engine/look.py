@@ -18,6 +18,7 @@ from shadow_provider.comparators.contract import Comparator, Summary
 from shadow_provider.evidence.engine.blocks import UNREADABLE, BlockTable, microseconds, moment_of
 from shadow_provider.evidence.engine.grading import Grading
 from shadow_provider.evidence.engine.keys import PairedBy, choose_key
+from shadow_provider.evidence.engine.listing import listed_by_hour
 from shadow_provider.evidence.engine.model import Captures, Settings, Standing, Wanted
 from shadow_provider.evidence.engine.parts import Oversize, Part, parts
 from shadow_provider.evidence.engine.reading import Piece, begin, load
@@ -37,7 +38,6 @@ from shadow_provider.evidence.engine.store import StoredObject
 from shadow_provider.evidence.engine.uniform import Shapes
 from shadow_provider.evidence.engine.worst import Worst
 from shadow_provider.evidence.objects import join_key
-from shadow_provider.evidence.window import hours
 
 if TYPE_CHECKING:
     import duckdb
@@ -122,10 +122,11 @@ class Look:
         known = set(self.standing.objects)
         new: list[_New] = []
         for side, variant in enumerate((self.captures.production, self.captures.shadow)):
-            prefix = join_key(self.captures.prefix, self.captures.endpoint, variant)
-            for hour in hours(first - NEIGHBOUR, self.until + NEIGHBOUR):
-                listed = self.captures.store.listed(f"{prefix}{hour:%Y/%m/%d/%H}/")
-                new += [_New(hour, side, each) for each in listed if each.key.endswith(".jsonl") and each not in known]
+            prefix = join_key(self.captures.prefix, self.captures.endpoint, variant).rstrip("/")
+            listed = listed_by_hour(self.captures.store, prefix, first - NEIGHBOUR, self.until + NEIGHBOUR)
+            new += [
+                _New(hour, side, each) for hour, each in listed if each.key.endswith(".jsonl") and each not in known
+            ]
         return sorted(new)
 
     def _fetched(self, new: Sequence[_New]) -> Iterator[list[Piece]]:
