@@ -16,13 +16,24 @@ from xml.parsers.expat import ExpatError
 from xml.sax.saxutils import escape
 
 from shadow_provider.local.errors import AwsError, ClientGoneError
+from shadow_provider.local.object_reading import plain_read
 from shadow_provider.local.object_storage import forget_what_is_gone, keep_objects_on_disk
-from shadow_provider.local.protocol import Receive, Scope, Send, headers_of, receive_part, request_id
+from shadow_provider.local.protocol import (
+    Receive,
+    Response,
+    Scope,
+    Send,
+    headers_of,
+    receive_part,
+    request_id,
+    send_response,
+)
 
 logger = logging.getLogger(__name__)
 
 _THREADS = 8
 _HOSTS = 64
+_S3_REQUEST_ID = b"x-amz-request-id"
 # AWS: the words of S3's error MalformedXML.
 _MALFORMED = "The XML you provided was not well-formed or did not validate against our published schema"
 _StartResponse = Callable[..., Any]
@@ -60,6 +71,10 @@ class MotoBridge:
             ClientGoneError: The caller closed the connection before the body's end; nothing was done.
             AwsError: The caller sent nothing for too long; nothing was done.
         """
+        read = self.s3.plain_read(scope)
+        if read is not None:
+            await send_response(send, read, _S3_REQUEST_ID)
+            return
         unfinished: Exception | None = None
 
         async def whole() -> Any:
@@ -174,7 +189,7 @@ def _with_request_id(message: Any, scope: Scope) -> Any:
     headers = list(message.get("headers", ()))
     signed = dict(scope["headers"]).get(b"authorization", b"")
     # S3's header has a name of its own, which moto does not use.
-    name = b"x-amz-request-id" if b"/s3/" in signed or not signed else b"x-amzn-requestid"
+    name = _S3_REQUEST_ID if b"/s3/" in signed or not signed else b"x-amzn-requestid"
     if all(known != name for known, _ in headers):
         headers.append(request_id(name))
     return {**message, "headers": headers}
@@ -254,6 +269,10 @@ class LocalS3:
         if found is None:
             raise S3MissingError(f"{bucket}/{key}")
         return bytes(found.value)
+
+    def plain_read(self, scope: Scope) -> Response | None:
+        """The answer to a request that is a plain read of an object; None if it is anything else."""
+        return plain_read(scope, self._backend)
 
     def write(self, bucket: str, key: str, content: bytes, kms_key_id: str | None = None) -> None:
         """Puts an object.

@@ -186,10 +186,10 @@ def replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-async def send_response(send: Send, response: Response) -> None:
+async def send_response(send: Send, response: Response, id_name: bytes = b"x-amzn-requestid") -> None:
     """Sends an answer with a request id, as every AWS answer has one."""
     headers: list[tuple[bytes, bytes]] = [
-        request_id(),
+        request_id(id_name),
         (b"content-length", str(len(response.body)).encode()),
     ]
     if response.content_type is not None:
