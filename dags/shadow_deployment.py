@@ -42,7 +42,7 @@ def number(
 
 
 ENDPOINT, CANDIDATE, SHADOW = "1. Endpoint", "2. Candidate", "3. Shadow"
-EVIDENCE, NEW, RUN = "4. Evidence and verdict", "5. Only for a new endpoint", "6. Run"
+EVIDENCE, NEW, PROMOTION, RUN = "4. Evidence and verdict", "5. Only for a new endpoint", "6. Promotion", "7. Run"
 
 PARAMS = {
     "endpoint_name": text(
@@ -151,6 +151,62 @@ PARAMS = {
     "production_model_name": text(None, "An existing SageMaker model instead.", NEW, title="Existing model"),
     "production_instance_type": text(None, "For example ml.m5.xlarge.", NEW, title="Instance type"),
     "production_instance_count": number(None, "At least 1.", NEW, title="Instances", minimum=1),
+    "guardrail_strategy": Param(
+        None,
+        "How traffic moves to the candidate: at once, a canary first, in equal steps, or batch by batch. Empty: at "
+        "once and without any alarm.",
+        type=["null", "string"],
+        enum=[None, "ALL_AT_ONCE", "CANARY", "LINEAR", "ROLLING"],
+        title="Guardrails",
+        section=PROMOTION,
+    ),
+    "guardrail_step_percent": number(
+        None, "Size of the canary, of a linear step or of a rolling batch, in percent of production's instances.",
+        PROMOTION, title="Step (%)", minimum=1, maximum=50,
+    ),
+    "guardrail_wait_interval_seconds": number(
+        None, "How long each step bakes under the alarms.", PROMOTION, title="Step bakes (seconds)", minimum=0,
+        maximum=3600,
+    ),
+    "guardrail_termination_wait_seconds": number(
+        None, "How long the new fleet bakes with all the traffic, with the old one still there. Not for ROLLING.",
+        PROMOTION, title="All bakes (seconds)", minimum=0, maximum=3600,
+    ),
+    "guardrail_maximum_execution_seconds": number(
+        None, "After so long SageMaker rolls back. Must exceed the waits together.", PROMOTION,
+        title="Longest (seconds)", minimum=600, maximum=28800,
+    ),
+    "guardrail_alarm_names": Param(
+        None,
+        "Existing CloudWatch alarms: one that goes off while a step bakes rolls the promotion back.",
+        type=["null", "array"],
+        items={"type": "string"},
+        title="Alarms",
+        section=PROMOTION,
+    ),
+    "guardrail_alarms_from_policy": Param(
+        None,
+        "Make alarms on the new fleet from the policy's margins on errors and latency, and remove them after.",
+        type=["null", "boolean"],
+        title="Alarms from the policy",
+        section=PROMOTION,
+    ),
+    "smoke_test": Param(
+        "if_captured",
+        "Send a captured request of production's to the new production: if there is one, in any case, or not at all.",
+        type="string",
+        enum=["if_captured", "required", "off"],
+        title="Smoke request",
+        section=PROMOTION,
+    ),
+    "watch_minutes": number(
+        5.0, "How long the new production is watched against the policy's margins; 0 for not at all.", PROMOTION,
+        title="Watch (minutes)", kind="number", minimum=0, maximum=1440,
+    ),
+    "metric_lag_seconds": number(
+        180.0, "Seconds that CloudWatch's datapoints may take to arrive.", RUN, title="Metric lag (seconds)",
+        kind="number", exclusiveMinimum=0,
+    ),
     "poll_interval_seconds": number(
         30.0, "Seconds between two questions to AWS while something is waited for.", RUN,
         title="Poll interval (seconds)", kind="number", exclusiveMinimum=0,
@@ -247,6 +303,18 @@ with DAG(
             "invocations_per_instance": param("shadow_invocations_per_instance"),
         },
         promote_infrastructure=param("promote_infrastructure"),
+        guardrails={
+            "strategy": param("guardrail_strategy"),
+            "step_percent": param("guardrail_step_percent"),
+            "wait_interval_seconds": param("guardrail_wait_interval_seconds"),
+            "termination_wait_seconds": param("guardrail_termination_wait_seconds"),
+            "maximum_execution_seconds": param("guardrail_maximum_execution_seconds"),
+            "alarm_names": param("guardrail_alarm_names"),
+            "alarms_from_policy": param("guardrail_alarms_from_policy"),
+        },
+        smoke_test=param("smoke_test"),
+        watch_minutes=param("watch_minutes"),
+        metric_lag=param("metric_lag_seconds"),
         data_capture={"destination_s3_uri": param("capture_s3_uri")},
         policy=param("policy"),
         minimum_duration="{{ params.minimum_duration_minutes * 60 }}",

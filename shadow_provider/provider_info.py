@@ -41,6 +41,7 @@ def get_provider_info() -> dict[str, Any]:
                     "shadow_provider.operators.autoscaling",
                     "shadow_provider.operators.evaluate",
                     "shadow_provider.operators.promote",
+                    "shadow_provider.operators.watch",
                     "shadow_provider.operators.rollback",
                     "shadow_provider.operators.cleanup",
                     "shadow_provider.operators.conclude",
@@ -56,7 +57,11 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             {
                 "integration-name": _INTEGRATION,
-                "python-modules": ["shadow_provider.triggers.endpoint", "shadow_provider.triggers.evidence"],
+                "python-modules": [
+                    "shadow_provider.triggers.endpoint",
+                    "shadow_provider.triggers.evidence",
+                    "shadow_provider.triggers.moment",
+                ],
             }
         ],
         "extra-links": [

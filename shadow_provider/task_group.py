@@ -24,6 +24,12 @@ from shadow_provider.operators.plan import SageMakerShadowPlanOperator
 from shadow_provider.operators.promote import SageMakerShadowPromoteOperator
 from shadow_provider.operators.rollback import SageMakerShadowRollbackOperator
 from shadow_provider.operators.waiting import DEFAULT_DEFERRABLE, DEFAULT_POLL_SECONDS, DEFAULT_TIMEOUT
+from shadow_provider.operators.watch import (
+    DEFAULT_METRIC_LAG_SECONDS,
+    DEFAULT_WATCH_MINUTES,
+    SMOKE_TESTS,
+    SageMakerShadowWatchOperator,
+)
 from shadow_provider.sensors.endpoint import SageMakerShadowEndpointSensor
 from shadow_provider.sensors.evidence import SageMakerShadowEvidenceSensor
 
@@ -40,12 +46,14 @@ class ShadowDeployment:
         evaluate: its ``output`` is the decision (``verdict``, ``reason``, ``pairs``, ``gates``,
             ``record_uri``, ``report_uri``).
         promote: skipped unless the verdict is PROMOTE.
+        watch: its ``output`` says ``promoted`` once the new production was verified and watched.
         conclude: its ``output`` says what serves before and after; successful only if that is what the verdict wants.
     """
 
     group: TaskGroup
     evaluate: SageMakerShadowEvaluateOperator
     promote: SageMakerShadowPromoteOperator
+    watch: SageMakerShadowWatchOperator
     conclude: SageMakerShadowConcludeOperator
 
 
@@ -62,6 +70,10 @@ def shadow_deployment(
     sampling_percentage: Any = 100.0,
     shadow_autoscaling: Mapping[str, Any] | None = None,
     promote_infrastructure: Any = "production",
+    guardrails: Any = None,
+    smoke_test: Any = SMOKE_TESTS[0],
+    watch_minutes: Any = DEFAULT_WATCH_MINUTES,
+    metric_lag: Any = DEFAULT_METRIC_LAG_SECONDS,
     data_capture: Mapping[str, Any] | None = None,
     policy: Any = None,
     minimum_duration: timedelta | float | Any = 0,
@@ -106,6 +118,12 @@ def shadow_deployment(
             itself while it runs; None keeps it at its instance count. Production's own autoscaling is kept in any case.
         promote_infrastructure: ``production``, or ``shadow`` to serve on the shadow's instances after the promotion;
             only with ``sampling_percentage`` 100.
+        guardrails: how traffic moves to the candidate: ``{"strategy", "step_percent", "wait_interval_seconds",
+            "termination_wait_seconds", "alarm_names", "alarms_from_policy", …}``; None moves it all at once.
+        smoke_test: a captured request of production's is sent to the new production: ``if_captured``, ``required`` or
+            ``off``.
+        watch_minutes: how long the new production is watched against the policy's margins; 0 for not at all.
+        metric_lag: seconds that CloudWatch's datapoints may take to arrive.
         data_capture: ``{"destination_s3_uri", "sampling_percentage", "kms_key_id"}`` while the shadow runs.
         policy: what the candidate must prove: a policy, the name of a ready-made one, a mapping, YAML or JSON; None is
             the balanced one.
@@ -222,11 +240,26 @@ def shadow_deployment(
             verdict=_field(evaluate, "verdict"),
             promote_infrastructure=promote_infrastructure,
             cancel_on_kill=cancel_on_kill,
+            guardrails=guardrails,
+            policy=policy,
             **changing,
+        )
+        watch = SageMakerShadowWatchOperator(
+            task_id="watch_promotion",
+            policy=policy,
+            smoke_test=smoke_test,
+            watch_minutes=watch_minutes,
+            metric_lag=metric_lag,
+            deferrable=deferrable,
+            **common,
         )
         # Runs whatever happened before, looks at AWS, and acts only where the endpoint is not where it should be.
         rollback = SageMakerShadowRollbackOperator(
-            task_id="rollback", unless_promoted=promote.output, trigger_rule=TriggerRule.ALL_DONE, **changing
+            task_id="rollback",
+            unless_promoted=watch.output,
+            guardrails=guardrails,
+            trigger_rule=TriggerRule.ALL_DONE,
+            **changing,
         )
         clean_up = SageMakerShadowCleanupOperator(task_id="clean_up", trigger_rule=TriggerRule.NONE_FAILED, **common)
         # The one leaf. A failed step makes it upstream_failed, so a clean rollback cannot turn a failed run green.
@@ -243,9 +276,9 @@ def shadow_deployment(
         )
         plan >> [production, candidate] >> config >> deploy >> in_service
         in_service >> autoscaling >> evidence >> evaluate >> promote
-        promote >> rollback >> clean_up >> conclude
-        [evaluate, promote, rollback] >> conclude
-    return ShadowDeployment(group=group, evaluate=evaluate, promote=promote, conclude=conclude)
+        promote >> watch >> rollback >> clean_up >> conclude
+        [evaluate, promote, watch, rollback] >> conclude
+    return ShadowDeployment(group=group, evaluate=evaluate, promote=promote, watch=watch, conclude=conclude)
 
 
 def _package_of(container: Mapping[str, Any] | None) -> Any:

@@ -235,6 +235,8 @@ def _conf(candidate: str) -> dict[str, Any]:
         "deadline_hours": 0.05,
         "poll_interval_seconds": 2.0,
         "capture_lag_seconds": 2.0,
+        "watch_minutes": 0.25,
+        "metric_lag_seconds": 2.0,
     }
 
 

@@ -60,6 +60,9 @@ def serving_figures(
             for percentile, series in latency.items()
         },
         notes=tuple(reader.notes),
+        thin_latency={
+            percentile: _of_full_blocks(points[series], points[samples], 1) for percentile, series in latency.items()
+        },
     )
 
 

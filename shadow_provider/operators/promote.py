@@ -22,7 +22,7 @@ from shadow_provider.plan.errors import (
     ForeignResourceError,
     PlanError,
 )
-from shadow_provider.plan.guardrails import Guardrails
+from shadow_provider.plan.guardrails import Guardrails, plain
 from shadow_provider.plan.infrastructure import infrastructure, promoted_variant
 from shadow_provider.plan.promotion import PromotionStep, next_step
 from shadow_provider.plan.tags import to_aws
@@ -78,7 +78,7 @@ class SageMakerShadowPromoteOperator(ConfigChangeOperator):
         if not is_templated(promote_infrastructure):
             infrastructure(promote_infrastructure)
         # Kept as plain JSON: a template field must be something that Airflow can render, store and show.
-        self.guardrails = guardrails.model_dump(mode="json") if isinstance(guardrails, Guardrails) else guardrails
+        self.guardrails = plain(guardrails)
         self.policy = policy.model_dump(mode="json") if isinstance(policy, Policy) else policy
         if given(self.guardrails) is not None:
             Guardrails.parse_partly("guardrails", self.guardrails, is_templated)
@@ -131,12 +131,10 @@ class SageMakerShadowPromoteOperator(ConfigChangeOperator):
         return int((present if kept else None) or variant["InitialInstanceCount"])
 
     def _guardrails(self) -> Guardrails | None:
-        found = given(self.guardrails)
-        if found is None:
-            return None
-        if not self.wait_for_completion:
+        guardrails = Guardrails.of(self.guardrails)
+        if guardrails is not None and not self.wait_for_completion:
             raise PlanError("wait_for_completion=False: a guarded promotion is two updates, so the task must wait")
-        return Guardrails.parse("guardrails", found)
+        return guardrails
 
     def _guard(self) -> Guard | None:
         guardrails = self._guardrails()

@@ -15,6 +15,7 @@ from shadow_provider.operators.waiting import EndpointChangeOperator
 from shadow_provider.plan.arguments import none_of_jinja
 from shadow_provider.plan.endpoint_state import EndpointState
 from shadow_provider.plan.errors import EndpointFailedError
+from shadow_provider.plan.guardrails import Guardrails, plain
 from shadow_provider.plan.rollback import NextStep, RollbackStep, next_step
 
 
@@ -26,25 +27,37 @@ class SageMakerShadowRollbackOperator(EndpointChangeOperator):
     made and that never came into service is deleted, because AWS takes no update of it.
 
     Args:
-        unless_promoted: the promote operator's result; if it says ``promoted``, the task is skipped.
+        unless_promoted: the watch operator's result, or the promote operator's where nothing is watched; if it says
+            ``promoted``, the task is skipped.
+        guardrails: the promotion's. AWS takes no change while a guarded update is under way, so as long as that may
+            take is waited for on top of the timeout.
         kwargs: see ``EndpointChangeOperator``.
 
     Returns:
         ``{"endpoint_config_name", "changed", "reason"}``.
     """
 
-    template_fields = tuple(sorted({*EndpointChangeOperator.template_fields, "unless_promoted"}))
+    template_fields = tuple(sorted({*EndpointChangeOperator.template_fields, "unless_promoted", "guardrails"}))
 
-    def __init__(self, *, unless_promoted: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        unless_promoted: Any = None,
+        guardrails: Guardrails | Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.unless_promoted = unless_promoted
+        self.guardrails = plain(guardrails)
 
     def run_step(self, context: Context) -> dict[str, Any]:
         """Go step by step until the endpoint serves its baseline."""
         promotion = none_of_jinja(self.unless_promoted)
         if isinstance(promotion, Mapping) and promotion.get("promoted"):
             raise AirflowSkipException("The candidate was promoted, and AWS shows it: nothing to roll back")
-        return self._go_back(datetime.now(tz=UTC) + timedelta(seconds=self.timeout), None)
+        guardrails = Guardrails.of(self.guardrails)
+        patience = guardrails.longest_seconds if guardrails else 0
+        return self._go_back(datetime.now(tz=UTC) + timedelta(seconds=self.timeout + patience), None)
 
     def _go_back(self, deadline: datetime, tried_on: datetime | None) -> dict[str, Any]:
         baseline = self.hook.way_back(self.deployment)

@@ -7,12 +7,12 @@ guardrails. What depends on production's number of instances is checked when tha
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from shadow_provider.plan.arguments import MaybeNone, Specification
+from shadow_provider.plan.arguments import MaybeNone, Specification, given
 from shadow_provider.plan.errors import PlanError
 
 AlarmName = Annotated[str, StringConstraints(min_length=1, max_length=255)]
@@ -28,6 +28,7 @@ _STEPS: dict[str, tuple[str, int, int]] = {
     "ROLLING": ("MaximumBatchSize", 5, 50),
 }
 _NOT_SUPPORTED = "ml.inf1."
+_LONGEST = 28_800
 
 _Wait = Annotated[int, Field(ge=0, le=3600)]
 _Count = Annotated[Annotated[int, Field(ge=1)] | None, MaybeNone]
@@ -61,12 +62,22 @@ class Guardrails(Specification):
     step_instances: _Count = None
     wait_interval_seconds: _Wait = 0
     termination_wait_seconds: _Wait = 0
-    maximum_execution_seconds: Annotated[Annotated[int, Field(ge=600, le=28_800)] | None, MaybeNone] = None
+    maximum_execution_seconds: Annotated[Annotated[int, Field(ge=600, le=_LONGEST)] | None, MaybeNone] = None
     rollback_percent: _Percent = None
     rollback_instances: _Count = None
     alarm_names: tuple[AlarmName, ...] = ()
     alarms_from_policy: bool = False
     alarm_period_seconds: Literal[10, 20, 30, 60] = 60
+
+    @classmethod
+    def of(cls, value: Any) -> Guardrails | None:
+        """Read an operator's rendered argument; None where it says nothing.
+
+        Raises:
+            PlanError: it breaks a rule.
+        """
+        found = given(value)
+        return None if found is None else cls.parse("guardrails", found)
 
     @model_validator(mode="after")
     def _as_aws_has_it(self) -> Guardrails:
@@ -136,6 +147,11 @@ class Guardrails(Specification):
         """How long AWS may take for the update at the longest, beyond the time that instances need to start."""
         return self.maximum_execution_seconds or self.baking_seconds(instances)
 
+    @property
+    def longest_seconds(self) -> int:
+        """How long AWS may take for any fleet: as given, or eight hours, the longest that can be given."""
+        return self.maximum_execution_seconds or _LONGEST
+
     def to_aws(self, *, instances: int, instance_type: str, alarms: Sequence[str] = ()) -> dict[str, Any]:
         """Return AWS's ``DeploymentConfig`` for a production variant as it is now.
 
@@ -196,6 +212,11 @@ class Guardrails(Specification):
         if len(alarms) > MOST_ALARMS:
             return f"alarm_names: AWS takes at most {MOST_ALARMS} alarms, with those made from the policy {len(alarms)}"
         return None
+
+
+def plain(guardrails: Guardrails | Mapping[str, Any] | None) -> Any:
+    """Return guardrails as plain JSON: a template field must be something that Airflow can render, store and show."""
+    return guardrails.model_dump(mode="json") if isinstance(guardrails, Guardrails) else guardrails
 
 
 def _size(percent: int | None, instances: int | None) -> dict[str, Any] | None:

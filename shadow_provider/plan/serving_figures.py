@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shadow_provider.policy.gates import InvocationErrorRate, ModelLatency
 from shadow_provider.policy.policy import Policy
@@ -28,12 +28,15 @@ class ServingFigures:
         latency: by percentile, that percentile of ModelLatency in microseconds of each block with enough samples, in
             order of time.
         notes: what CloudWatch did not answer completely, in words.
+        thin_latency: as ``latency``, of all blocks with any sample. A percentile of few samples lies too low rather
+            than too high (``needed_samples``), so it can tell of slowness, and never of speed.
     """
 
     invocations: int | None
     errors: int | None
     latency: Mapping[str, tuple[float, ...]]
     notes: tuple[str, ...] = ()
+    thin_latency: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def error_rate(self) -> float | None:

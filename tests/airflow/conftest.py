@@ -187,6 +187,8 @@ def run_reference_dag(world: World) -> Callable[[dict[str, Any]], tuple[DagRun, 
             "deadline_hours": 0.02,
             "poll_interval_seconds": 1.0,
             "capture_lag_seconds": 1.0,
+            "watch_minutes": 5 / 60,
+            "metric_lag_seconds": 1.0,
         }
         return home.run(ROOT / "dags" / "shadow_deployment.py", defaults | conf, lambda *_: None), home
 

@@ -86,7 +86,8 @@ def test_the_group_is_chained_as_designed() -> None:
     assert after("autoscale_shadow") == {"wait_for_evidence"}
     assert after("wait_for_evidence") == {"evaluate"}
     assert after("evaluate") == {"promote", "conclude"}
-    assert after("promote") == {"rollback", "conclude"}
+    assert after("promote") == {"watch_promotion", "conclude"}
+    assert after("watch_promotion") == {"rollback", "conclude"}
     assert after("rollback") == {"clean_up", "conclude"}
     assert after("clean_up") == {"conclude"}
     assert after("conclude") == set()
@@ -104,6 +105,10 @@ def test_the_group_is_chained_as_designed() -> None:
         ("deadline", -1, "deadline=-1"),
         ("shadow_autoscaling", {"min_capacity": 2, "max_capacity": 1, "invocations_per_instance": 9}, "min_capacity=2"),
         ("promote_infrastructure", "candidate", "promote_infrastructure='candidate'"),
+        ("guardrails", {"strategy": "ROLLING", "step_percent": 60}, "step_percent=60: MaximumBatchSize"),
+        ("watch_minutes", -1, "watch_minutes=-1: must be 0 to 1440"),
+        ("smoke_test", "maybe", "smoke_test='maybe': must be one of if_captured, required, off"),
+        ("metric_lag", -1, "metric_lag=-1: must be a duration above zero"),
         ("data_capture", {"destination_s3_uri": "bucket/prefix"}, "destination_s3_uri='bucket/prefix'"),
     ],
 )

@@ -24,6 +24,7 @@ def run_pipeline(world: World, endpoint: str, source: str, expected: str, **envi
         "deadline": 60,
         "poll_interval": 1,
         "capture_lag": 1,
+        "watch_minutes": 0.05,
     }
     callers = world.callers(endpoint).start()
     try:

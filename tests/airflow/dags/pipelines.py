@@ -63,6 +63,8 @@ def pipeline(dag_id: str, *, deferrable: bool) -> DAG:
             poll_interval="{{ params.conf.poll_interval }}",
             look_interval="{{ params.conf.poll_interval }}",
             capture_lag="{{ params.conf.capture_lag }}",
+            watch_minutes="{{ params.conf.watch_minutes }}",
+            metric_lag="{{ params.conf.capture_lag }}",
             deferrable=deferrable,
             default_args={"retries": 3, "retry_delay": timedelta(0)},
         )

@@ -33,6 +33,7 @@ def test_requests_errors_and_the_blocks_with_enough_of_them(serving: FakeCloudWa
     assert found.error_rate == pytest.approx(20 / 150)
     # Ten samples make a median; three do not.
     assert found.latency == {"p50": tuple(1000.0 * minute for minute in range(1, 11))}
+    assert found.thin_latency == {"p50": tuple(1000.0 * minute for minute in range(1, 21))}
     assert found.notes == ()
     assert len(serving.calls) == 1
 

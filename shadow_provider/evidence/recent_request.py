@@ -1,0 +1,73 @@
+"""A real request of production's, from its captures: what a smoke request is made of."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shadow_provider.evidence.engine.store import ReadableStore
+from shadow_provider.evidence.lines import BadLineError, member, parse_object, payload
+from shadow_provider.evidence.objects import join_key
+from shadow_provider.evidence.window import hours
+
+_MOST_HOURS = 48
+_MOST_OBJECTS = 20
+
+
+@dataclass(frozen=True)
+class CapturedRequest:
+    """A request that was answered.
+
+    Attributes:
+        body: what was sent.
+        media: its media type, parameters included; empty where it was not captured.
+        answer_media: media type of the answer, parameters included; empty where it was not captured.
+        place: key of the object and line, for people.
+    """
+
+    body: bytes
+    media: str
+    answer_media: str
+    place: str
+
+
+def recent_request(
+    store: ReadableStore, *, prefix: str, endpoint: str, variant: str, since: datetime, until: datetime
+) -> CapturedRequest | None:
+    """The newest request with an answer that was captured of a variant, of the last 48 hours and 20 objects.
+
+    Args:
+        store: where captures are.
+        prefix: that of the capture's destination.
+        endpoint: the endpoint.
+        variant: the production variant.
+        since: captures are looked for from this hour on.
+        until: up to this hour.
+
+    Returns:
+        None where there is none.
+    """
+    newest = list(hours(max(since, until - timedelta(hours=_MOST_HOURS)), until))[::-1]
+    seen = 0
+    for hour in newest:
+        listed = store.listed(f"{join_key(prefix, endpoint, variant)}{hour:%Y/%m/%d/%H}/")
+        for key in sorted((each.key for each in listed if each.key.endswith(".jsonl")), reverse=True):
+            for request in _answered(store, key):
+                return request
+            seen += 1
+            if seen == _MOST_OBJECTS:
+                return None
+    return None
+
+
+def _answered(store: ReadableStore, key: str) -> Iterator[CapturedRequest]:
+    """The requests of an object that have an answer, newest first; what cannot be read is passed over."""
+    with store.opened(key) as body:
+        lines = body.read().split(b"\n")
+    for number in range(len(lines), 0, -1):
+        try:
+            data = member(parse_object(lines[number - 1]), "captureData")
+            given, answer = payload(data, "endpointInput"), payload(data, "endpointOutput")
+        except BadLineError:
+            continue
+        if given is not None and answer is not None:
+            yield CapturedRequest(given[0], given[1], answer[1], f"{key}:{number}")
