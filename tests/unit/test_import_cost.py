@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -101,3 +102,26 @@ def test_the_provider_info_itself_loads_next_to_nothing() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert packages(set(json.loads(done.stdout))) <= {"shadow_provider", *sys.stdlib_module_names}
+
+
+EVALUATION = """
+import json, sys
+from pathlib import Path
+from benchmarks.evaluate.data import Traffic, write_captures
+from benchmarks.evaluate.ways import engine
+
+for shape in ("csv", "json"):
+    root = Path(sys.argv[1]) / shape
+    write_captures(root, Traffic(shape, 3000, hours=3))
+    assert engine(shape, str(root), "3")["labelled"] == 3000
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def test_a_whole_evaluation_loads_no_more_of_scipy_than_its_special_functions(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", EVALUATION, str(tmp_path)], capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    assert "scipy.special" in loaded
+    assert (
+        loaded & {"scipy.stats", "scipy.optimize", "scipy.sparse", "matplotlib", "jinja2", "boto3", "sklearn"} == set()
+    )
