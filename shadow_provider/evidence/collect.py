@@ -21,6 +21,7 @@ from shadow_provider.evidence.engine.model import Captures, Result, Settings, Wa
 from shadow_provider.evidence.engine.state import State
 from shadow_provider.evidence.engine.store import S3Store, StateStore, WritingS3Client
 from shadow_provider.evidence.engine.truth import Truth, TruthResult
+from shadow_provider.evidence.masked_labels import without_masked
 from shadow_provider.evidence.objects import join_key, source, split_uri
 from shadow_provider.evidence.window import rounded_up
 from shadow_provider.plan.endpoint_config import ShadowRun
@@ -250,7 +251,7 @@ def _evidence(
             sizes=() if result is None else result.sizes,
         ),
         metrics=_metrics(metrics, warm),
-        comparison=_description(policy.comparator, None if result is None else result.summary),
+        comparison=_description(policy, policy.comparator, None if result is None else result.summary),
         truth=_truth_evidence(policy, blocks, result, given=ground_truth_s3_uri is not None),
         examples=() if result is None else result.examples,
         cost=ShadowCost(
@@ -318,8 +319,10 @@ def _metrics(found: BlockMetrics, warm: Sequence[bool]) -> MetricsEvidence:
     )
 
 
-def _description(spec: Any, summary: Any) -> Description | None:
-    return None if summary is None else Description(kind=spec.kind, name=spec.name, figures=summary.to_json())
+def _description(policy: Policy, spec: Any, summary: Any) -> Description | None:
+    if summary is None:
+        return None
+    return Description(kind=spec.kind, name=spec.name, figures=without_masked(summary.to_json(), policy.examples))
 
 
 def _truth_evidence(policy: Policy, blocks: Blocks, result: Result | None, *, given: bool) -> TruthEvidence | None:
@@ -333,7 +336,7 @@ def _truth_evidence(policy: Policy, blocks: Blocks, result: Result | None, *, gi
         fates=truth.fates,
         examples=truth.examples,
         labelled=truth.labelled,
-        description=_description(policy.ground_truth, truth.summary),
+        description=_description(policy, policy.ground_truth, truth.summary),
     )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from airflow.providers.common.compat.sdk import mask_secret
 from airflow.sdk import Context
 
 from shadow_provider.operators.base import DeploymentOperator, is_templated
 from shadow_provider.plan.arguments import given
+from shadow_provider.plan.container_secrets import hidden_environment, values_to_mask, with_environment
 from shadow_provider.plan.endpoint_config import baseline_of_live_endpoint
 from shadow_provider.plan.errors import PlanError
 from shadow_provider.plan.model import ModelName, ModelPlan, refuse_unless_shadowable
@@ -29,6 +31,8 @@ class SageMakerShadowModelOperator(DeploymentOperator):
     Args:
         side: ``production`` or ``shadow``.
         container: AWS's ``ContainerDefinition``, in PascalCase or snake_case: image and model data, or a model package.
+            The values of its environment are in no log, rendered field or XCom; but what stands in the DAG's own source
+            is anybody's who sees the DAG, so a secret among them should come from a template.
         execution_role_arn: the role that SageMaker assumes.
         model_name: name of the model; by default one is derived from endpoint and deployment.
         kwargs: see ``DeploymentOperator``.
@@ -57,6 +61,7 @@ class SageMakerShadowModelOperator(DeploymentOperator):
         self.container = container
         self.execution_role_arn = execution_role_arn
         self.model_name = model_name
+        self._environment: Mapping[str, Any] | None = None
         self._check_at_parse()
 
     def _check_at_parse(self) -> None:
@@ -69,9 +74,17 @@ class SageMakerShadowModelOperator(DeploymentOperator):
                 "container=None, model_name=None: the shadow side needs one of them; there is no model to read it from"
             )
 
+    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
+        """Render, then take the environment's values out of what Airflow stores and shows of the task."""
+        super().render_template_fields(context, jinja_env)
+        self.container, self._environment = hidden_environment(self.container)
+        for value in values_to_mask(self._environment):
+            mask_secret(value)
+
     def run_step(self, context: Context) -> dict[str, Any]:
         """Make, adopt or look up the model."""
-        container, name = given(self.container), ModelName.parse("", {"model_name": self.model_name}).model_name
+        container = given(with_environment(self.container, self._environment))
+        name = ModelName.parse("", {"model_name": self.model_name}).model_name
         if container is not None:
             return self._ensure(container, name)
         return self._look_up(name or self._served_now())

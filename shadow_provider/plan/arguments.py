@@ -115,7 +115,8 @@ class Specification(BaseModel):
         if isinstance(value, cls):
             return value
         if not isinstance(value, Mapping):
-            raise PlanError(f"{argument}={value!r}: must be a mapping with the fields {', '.join(cls.model_fields)}")
+            shown = _shown((), value)
+            raise PlanError(f"{argument}={shown}: must be a mapping with the fields {', '.join(cls.model_fields)}")
         try:
             return cls.model_validate(value)
         except ValidationError as error:
@@ -175,4 +176,12 @@ def _line(argument: str, detail: ErrorDetails | Mapping[str, Any]) -> str:
     rule = rule or _RULES.get(kind) or str(detail["msg"]).removeprefix("Value error, ")
     if kind == "missing":
         return f"{path}: {rule}"
-    return f"{path}={detail['input']!r}: {rule}"
+    return f"{path}={_shown(detail['loc'], detail['input'])}: {rule}"
+
+
+def _shown(place: tuple[str | int, ...], value: Any) -> str:
+    """A wrong value as an error may show it: of an environment only the names, for its values may be secrets."""
+    if any("environ" in str(part).lower() for part in place):
+        return f"{{{', '.join(map(repr, value))}}}" if isinstance(value, Mapping) else "***"
+    text = repr(value)
+    return "***" if "environ" in text.lower() else text

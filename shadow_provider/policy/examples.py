@@ -7,6 +7,8 @@ from pydantic import AfterValidator, Field
 
 from shadow_provider.plan.frozen import Frozen
 
+HIDDEN = "***"
+
 
 def _compiles(pattern: str) -> str:
     try:
@@ -23,7 +25,7 @@ class Examples(Frozen):
         count: how many.
         show: `places` keeps where they stand (object and line), when, and how long the answers are; `answers` keeps the
             answers too, masked and cut.
-        mask: regular expressions; what they match in an answer becomes `***`.
+        mask: regular expressions; what they match in an answer, or in a label, becomes `***`.
         longest: characters of an answer that are kept.
     """
 
@@ -38,9 +40,13 @@ class Examples(Frozen):
             return None
         # A mask must see what it would be cut from, but not megabytes of it. What stands at the cut may be half of what
         # a mask would have matched, so it is not shown.
-        text = answer[: 20 * self.longest]
-        for pattern in self.mask:
-            text = re.sub(pattern, "***", text)
+        text = self.masked(answer[: 20 * self.longest])
         if self.mask and len(answer) > 20 * self.longest:
             text = f"{text[: -self.longest]}…"
         return text if len(text) <= self.longest else text[: self.longest - 1] + "…"
+
+    def masked(self, text: str) -> str:
+        """A text with everything hidden that a mask matches."""
+        for pattern in self.mask:
+            text = re.sub(pattern, HIDDEN, text)
+        return text

@@ -111,10 +111,10 @@ class World:
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=model_archive(source))
         return f"s3://{BUCKET}/{key}"
 
-    def live_endpoint(self) -> str:
+    def live_endpoint(self, source: str = GOOD) -> str:
         """A live endpoint as somebody made it before us: no capture, no tags of ours."""
         name = self.unique("live")
-        container = {"Image": IMAGE, "ModelDataUrl": self.model_data(GOOD)}
+        container = {"Image": IMAGE, "ModelDataUrl": self.model_data(source)}
         self.sagemaker.create_model(ModelName=f"{name}-model", ExecutionRoleArn=ROLE, Containers=[container])
         variant = {
             "VariantName": "AllTraffic",

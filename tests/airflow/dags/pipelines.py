@@ -55,6 +55,7 @@ def pipeline(dag_id: str, *, deferrable: bool) -> DAG:
             candidate_container={
                 "Image": "{{ params.conf.image }}",
                 "ModelDataUrl": "{{ params.conf.candidate }}",
+                "Environment": {"SETTING": "{{ var.value.get('shadow_test_setting', 'none') }}"},
             },
             execution_role_arn="{{ params.conf.role }}",
             data_capture={"DestinationS3Uri": "{{ params.conf.captures }}"},

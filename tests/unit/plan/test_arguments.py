@@ -189,7 +189,7 @@ CONTAINER = {"image": "repo:tag", "model_data_url": "s3://bucket/model.tar.gz"}
         ),
         (
             {"container": {"image": "i", "environment": {"WORKERS": 2}}, "execution_role_arn": ROLE},
-            "container.environment.WORKERS=2: Input should be a valid string",
+            "container.environment.WORKERS=***: Input should be a valid string",
         ),
         (
             {"container": {"image": "i", "enviroment": {}}, "execution_role_arn": ROLE},
@@ -291,7 +291,7 @@ def test_templates_wait_for_rendering(value: Any) -> None:
         ({"image": "i", "environment": {"A": "{{ x }}"}}, None),
         ({"image": "{{ x }}", "mode": "MultiModel"}, "container.mode='MultiModel': must be SingleModel"),
         ({"image": "{{ x }}", "model_data_url": "/tmp"}, "container.model_data_url='/tmp': must be an S3 URI"),
-        ({"image": "{{ x }}", "environment": {"A": 1}}, "container.environment.A=1: Input should be a valid string"),
+        ({"image": "{{ x }}", "environment": {"A": 1}}, "container.environment.A=***: Input should be a valid string"),
         ({"image": "{{ x }}", "nonsense": 1}, "container.nonsense=1: is not an argument here"),
     ],
 )
