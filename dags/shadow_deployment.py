@@ -140,6 +140,14 @@ PARAMS = {
         None, "True labels as Model Monitor has them, if there are any.", EVIDENCE, title="Ground truth",
         pattern=S3_PATTERN,
     ),
+    "production_guard": Param(
+        "on",
+        "Give the deployment up and roll back when production itself is surely worse since the shadow was added: on, "
+        'off, or JSON such as {"error_rate_margin": 0.005, "latency_margin": 0.2, "percentile": "p90"}.',
+        type=["null", "object", "string"],
+        title="Production guard",
+        section=EVIDENCE,
+    ),
     "record_s3_uri": text(
         None, "Where decision records go. Empty: beside the captures.", EVIDENCE, title="Decision records",
         pattern=S3_PATTERN,
@@ -321,6 +329,7 @@ with DAG(
         deadline="{{ params.deadline_hours * 3600 if params.deadline_hours else None }}",
         ground_truth_s3_uri=param("ground_truth_s3_uri"),
         record_s3_uri=param("record_s3_uri"),
+        production_guard=param("production_guard"),
         out_of_reach=param("out_of_reach"),
         fail_unless_promoted=param("fail_unless_promoted"),
         update_model_package=param("update_model_package"),

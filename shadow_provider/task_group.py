@@ -80,6 +80,7 @@ def shadow_deployment(
     deadline: timedelta | float | Any = None,
     ground_truth_s3_uri: Any = None,
     record_s3_uri: Any = None,
+    production_guard: Any = "on",
     out_of_reach: Any = "warn",
     fail_unless_promoted: Any = False,
     update_model_package: Any = True,
@@ -132,6 +133,9 @@ def shadow_deployment(
             None is the policy's.
         ground_truth_s3_uri: prefix of the true labels, where there are any.
         record_s3_uri: prefix for decision records; by default beside the captures.
+        production_guard: while the shadow runs, production is compared with itself before, and a deployment under which
+            it is surely worse is given up and rolled back: ``on``, ``off``, or ``{"error_rate_margin",
+            "latency_margin", "percentile", "alpha"}``; what is left out follows the policy.
         out_of_reach: ``warn``, or ``refuse`` to begin where the deadline cannot reach a deciding gate at production's
             present traffic.
         fail_unless_promoted: fail the run when the candidate was not promoted, although it was rolled back cleanly.
@@ -220,6 +224,7 @@ def shadow_deployment(
             policy=policy,
             minimum_duration=minimum_duration,
             deadline=deadline,
+            production_guard=production_guard,
             mode="reschedule",
             **common,
             **waiting,
@@ -232,6 +237,7 @@ def shadow_deployment(
             capture_lag=capture_lag,
             ground_truth_s3_uri=ground_truth_s3_uri,
             record_s3_uri=record_s3_uri,
+            production_guard=production_guard,
             deferrable=deferrable,
             **common,
         )

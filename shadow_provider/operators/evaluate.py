@@ -14,12 +14,14 @@ from airflow.sdk import Context
 from shadow_provider.links.report import SageMakerShadowReportLink
 from shadow_provider.links.sagemaker import SageMakerShadowEndpointLink
 from shadow_provider.operators.base import DeploymentOperator, final_errors, is_templated, seconds
+from shadow_provider.operators.production_guard import refuse_harm
 from shadow_provider.operators.waiting import DEFAULT_DEFERRABLE
 from shadow_provider.plan.arguments import S3Uri, Specification, none_of_jinja
 from shadow_provider.plan.endpoint_config import ShadowRun
 from shadow_provider.plan.endpoint_state import Progress, outcome_of
 from shadow_provider.plan.errors import EndpointChangedError, PlanError
 from shadow_provider.policy.policy import Policy
+from shadow_provider.policy.production_guard import ON, read_production_guard
 from shadow_provider.policy.reading import read_policy
 
 if TYPE_CHECKING:
@@ -64,6 +66,9 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
             the deadline it is not waited for.
         ground_truth_s3_uri: prefix of the true labels (Model Monitor's JSONL); None if there are none.
         record_s3_uri: prefix for decision records; by default ``shadow-decisions`` beside the captures.
+        production_guard: each look also compares production with itself before the shadow: ``on``, ``off``, or
+            ``{"error_rate_margin", "latency_margin", "percentile", "alpha"}``; what is left out follows the policy. If
+            production is surely worse, the task fails for good, so that the rollback runs.
         memory_mb: what reading the captures may take before it spills to disk, at least 256.
         deferrable: wait between looks in the triggerer instead of on a worker slot.
         kwargs: see ``DeploymentOperator``.
@@ -82,6 +87,7 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
                 "capture_lag",
                 "ground_truth_s3_uri",
                 "record_s3_uri",
+                "production_guard",
             }
         )
     )
@@ -97,6 +103,7 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
         capture_lag: timedelta | float = DEFAULT_CAPTURE_LAG_SECONDS,
         ground_truth_s3_uri: str | None = None,
         record_s3_uri: str | None = None,
+        production_guard: Mapping[str, Any] | str | bool | None = ON,
         memory_mb: int = 512,
         deferrable: bool = DEFAULT_DEFERRABLE,
         **kwargs: Any,
@@ -109,12 +116,15 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
         self.capture_lag = capture_lag if is_templated(capture_lag) else seconds("capture_lag", capture_lag)
         self.ground_truth_s3_uri = ground_truth_s3_uri
         self.record_s3_uri = record_s3_uri
+        self.production_guard = production_guard
         self.memory_mb = memory_mb
         self.deferrable = deferrable
         if memory_mb < _LEAST_MEMORY_MB:
             raise PlanError(f"memory_mb={memory_mb!r}: must be at least {_LEAST_MEMORY_MB}")
         if not any(is_templated(each) for each in (policy, deadline, look_interval)):
-            self._effective_policy()
+            read = self._effective_policy()
+            if not is_templated(production_guard):
+                read_production_guard(production_guard, read)
         _Places.parse_partly("", self._places, is_templated)
 
     def run_step(self, context: Context) -> dict[str, Any]:
@@ -172,6 +182,15 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
         # What comes after the deadline is not waited for, so the last look is the same however late it is taken.
         moment = min(now(), deadline)
         final = moment == deadline
+        refuse_harm(
+            self.hook,
+            endpoint_name=self.endpoint_name,
+            run=run,
+            policy=policy,
+            guard=read_production_guard(self.production_guard, policy),
+            lag=self._lag,
+            now=moment,
+        )
         evidence = self._collect(run, policy, places, moment, uri, final=final)
         judgement = judge(policy, evidence, final=final)
         self.log.info("Look %d, evidence until %s. %s", len(evidence.looks),
@@ -207,6 +226,10 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
                 f"{state.summary() if state else 'gone'}. What was gathered cannot be judged as this deployment's."
             )
 
+    @property
+    def _lag(self) -> timedelta:
+        return timedelta(seconds=seconds("capture_lag", self.capture_lag))
+
     def _collect(
         self, run: ShadowRun, policy: Policy, places: _Places, moment: datetime, uri: str, *, final: bool
     ) -> Evidence:
@@ -214,7 +237,7 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
         from shadow_provider.evidence.engine.store import S3Store
         from shadow_provider.evidence.objects import split_uri
 
-        lag = timedelta(seconds=seconds("capture_lag", self.capture_lag))
+        lag = self._lag
         bucket, key = split_uri(uri)
         return collect(
             s3=self.hook.s3,

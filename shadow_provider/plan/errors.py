@@ -53,3 +53,7 @@ class ModelPackageError(ShadowError):
 
 class ModelPackageBusyError(MayPassError):
     """A model package is still being made."""
+
+
+class ProductionHarmedError(ShadowError):
+    """Production itself is surely worse since the shadow was added than its guard allows."""

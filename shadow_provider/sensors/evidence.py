@@ -24,10 +24,13 @@ from shadow_provider.operators.base import (
     seconds,
 )
 from shadow_provider.operators.evaluate import effective_policy
+from shadow_provider.operators.production_guard import refuse_harm
 from shadow_provider.operators.waiting import DEFAULT_DEFERRABLE
 from shadow_provider.plan.arguments import none_of_jinja
+from shadow_provider.plan.endpoint_config import ShadowRun
 from shadow_provider.plan.errors import PlanError
 from shadow_provider.policy.policy import Policy
+from shadow_provider.policy.production_guard import ON, ProductionGuard, read_production_guard
 from shadow_provider.triggers.evidence import SageMakerShadowEvidenceTrigger
 
 DEFAULT_POLL_SECONDS = 60.0
@@ -35,12 +38,17 @@ FIRST_LOOK_PAIRS = 500
 """Requests from which on looking may be worth it: a candidate that breaks is rejected long before the minimum cover."""
 # A sensor's own time-out must never come before the deadline of the evidence, which ends the wait in order.
 _TIMEOUT_AFTER_DEADLINE = timedelta(hours=1)
+# How often a task that waits in the triggerer comes back to look at production, at most.
+_LEAST_GUARD_SECONDS = 300.0
+# SageMaker's datapoints were seen one to three minutes after their minute.
+_METRIC_LAG = timedelta(minutes=3)
 
 
 @dataclass(frozen=True)
 class _Wait:
-    shadow_variant: str
-    since: datetime
+    run: ShadowRun
+    policy: Policy
+    guard: ProductionGuard | None
     not_before: datetime
     deadline: datetime
     minimum_requests: int
@@ -58,6 +66,8 @@ class SageMakerShadowEvidenceSensor(DeploymentArguments, AwsBaseSensor[SageMaker
         minimum_duration: how long the shadow must run at least, so that the traffic is representative; timedelta or
             seconds, 0 for no minimum.
         deadline: how long to wait at most, from the making of the shadow config on; timedelta or seconds.
+        production_guard: see ``SageMakerShadowEvaluateOperator``; production is looked at in between, at the policy's
+            interval of looks.
         deployment_id: tells this deployment from others; see ``DeploymentOperator``.
         deferrable: wait in the triggerer. Otherwise ``mode`` says how: ``reschedule`` frees the worker slot.
         poll_interval: seconds between two looks.
@@ -69,7 +79,13 @@ class SageMakerShadowEvidenceSensor(DeploymentArguments, AwsBaseSensor[SageMaker
 
     aws_hook_class = SageMakerShadowHook
     template_fields: Sequence[str] = aws_template_fields(
-        "endpoint_name", "deployment_id", "policy", "minimum_duration", "deadline", "poll_interval"
+        "endpoint_name",
+        "deployment_id",
+        "policy",
+        "minimum_duration",
+        "deadline",
+        "poll_interval",
+        "production_guard",
     )
     template_fields_renderers = {"policy": "json"}  # noqa: RUF012 - Airflow reads it from the class
     operator_extra_links = (SageMakerShadowEndpointLink(),)
@@ -82,6 +98,7 @@ class SageMakerShadowEvidenceSensor(DeploymentArguments, AwsBaseSensor[SageMaker
         policy: Policy | Mapping[str, Any] | str | None = None,
         minimum_duration: timedelta | float = 0,
         deadline: timedelta | float | None = None,
+        production_guard: Mapping[str, Any] | str | bool | None = ON,
         deployment_id: str = DEFAULT_DEPLOYMENT_ID,
         deferrable: bool = DEFAULT_DEFERRABLE,
         poll_interval: float = DEFAULT_POLL_SECONDS,
@@ -94,10 +111,13 @@ class SageMakerShadowEvidenceSensor(DeploymentArguments, AwsBaseSensor[SageMaker
             minimum_duration.total_seconds() if isinstance(minimum_duration, timedelta) else minimum_duration
         )
         self.deadline = deadline.total_seconds() if isinstance(deadline, timedelta) else deadline
+        self.production_guard = production_guard
         self.deferrable = deferrable
         self.poll_interval = poll_interval if is_templated(poll_interval) else seconds("poll_interval", poll_interval)
         if not is_templated(policy) and not is_templated(deadline):
-            effective_policy(self.policy, deadline=self.deadline)
+            read = effective_policy(self.policy, deadline=self.deadline)
+            if not is_templated(production_guard):
+                read_production_guard(production_guard, read)
         if not is_templated(minimum_duration):
             self._minimum_seconds()
 
@@ -108,7 +128,9 @@ class SageMakerShadowEvidenceSensor(DeploymentArguments, AwsBaseSensor[SageMaker
             self.poke_interval = seconds("poll_interval", self.poll_interval)
             wait = self._wait()
             if not self.deferrable:
-                self.timeout = max(self.timeout, (wait.deadline + _TIMEOUT_AFTER_DEADLINE - wait.since).total_seconds())
+                self.timeout = max(
+                    self.timeout, (wait.deadline + _TIMEOUT_AFTER_DEADLINE - wait.run.since).total_seconds()
+                )
                 return super().execute(context)
             result = self._look(wait)
             if result is None:
@@ -122,9 +144,13 @@ class SageMakerShadowEvidenceSensor(DeploymentArguments, AwsBaseSensor[SageMaker
         return PokeReturnValue(is_done=result is not None, xcom_value=result)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Count anew after the trigger fired."""
+        """Count anew after the trigger fired; a wait that ended only to look at production goes on."""
         with final_errors():
-            result = self._look(self._wait())
+            wait = self._wait()
+            result = self._look(wait)
+        if result is None and (event or {}).get("status") == "timeout":
+            self.poke_interval = seconds("poll_interval", self.poll_interval)
+            self._defer(wait)
         if result is None:
             raise AirflowException(
                 f"The wait for evidence ended early: {(event or {}).get('reason') or event}. Running the task again "
@@ -147,8 +173,9 @@ class SageMakerShadowEvidenceSensor(DeploymentArguments, AwsBaseSensor[SageMaker
         policy = effective_policy(self.policy, deadline=self.deadline)
         deadline = run.since + timedelta(hours=policy.deadline_hours)
         return _Wait(
-            shadow_variant=run.shadow_variant,
-            since=run.since,
+            run=run,
+            policy=policy,
+            guard=read_production_guard(self.production_guard, policy),
             not_before=min(run.since + timedelta(seconds=self._minimum_seconds()), deadline),
             deadline=deadline,
             minimum_requests=math.ceil(min(policy.minimum_pairs, FIRST_LOOK_PAIRS) * 100 / run.capture_percentage),
@@ -156,11 +183,20 @@ class SageMakerShadowEvidenceSensor(DeploymentArguments, AwsBaseSensor[SageMaker
 
     def _look(self, wait: _Wait) -> dict[str, Any] | None:
         now = datetime.now(tz=UTC)
+        refuse_harm(
+            self.hook,
+            endpoint_name=self.endpoint_name,
+            run=wait.run,
+            policy=wait.policy,
+            guard=wait.guard,
+            lag=_METRIC_LAG,
+            now=min(now, wait.deadline),
+        )
         requests = mirrored_requests(
             self.hook.cloudwatch,
             endpoint_name=self.endpoint_name,
-            shadow_variant=wait.shadow_variant,
-            since=wait.since,
+            shadow_variant=wait.run.shadow_variant,
+            since=wait.run.since,
             until=now,
         )
         enough = (requests or 0) >= wait.minimum_requests and now >= wait.not_before
@@ -172,14 +208,17 @@ class SageMakerShadowEvidenceSensor(DeploymentArguments, AwsBaseSensor[SageMaker
         return {"requests": requests, "minimum_requests": wait.minimum_requests, "enough": enough}
 
     def _defer(self, wait: _Wait) -> None:
+        pause = max(wait.policy.look_interval_seconds, _LEAST_GUARD_SECONDS)
+        next_look = datetime.now(tz=UTC) + timedelta(seconds=pause)
+        until = wait.deadline if wait.guard is None else min(wait.deadline, next_look)
         self.defer(
             trigger=SageMakerShadowEvidenceTrigger(
                 endpoint_name=self.endpoint_name,
-                shadow_variant_name=wait.shadow_variant,
-                since=wait.since.isoformat(),
+                shadow_variant_name=wait.run.shadow_variant,
+                since=wait.run.since.isoformat(),
                 minimum_requests=wait.minimum_requests,
                 not_before=wait.not_before.isoformat(),
-                deadline=wait.deadline.isoformat(),
+                deadline=until.isoformat(),
                 poll_interval=self.poke_interval,
                 aws_conn_id=self.aws_conn_id,
                 region_name=self.region_name,

@@ -104,6 +104,7 @@ def test_the_group_is_chained_as_designed() -> None:
         ("policy", {"gates": [{"metric": "speed", "margin": 0.1}]}, "gates[0].metric"),
         ("deadline", -1, "deadline=-1"),
         ("shadow_autoscaling", {"min_capacity": 2, "max_capacity": 1, "invocations_per_instance": 9}, "min_capacity=2"),
+        ("production_guard", {"latency_margin": 0}, "production_guard.latency_margin=0"),
         ("promote_infrastructure", "candidate", "promote_infrastructure='candidate'"),
         ("guardrails", {"strategy": "ROLLING", "step_percent": 60}, "step_percent=60: MaximumBatchSize"),
         ("watch_minutes", -1, "watch_minutes=-1: must be 0 to 1440"),

@@ -653,3 +653,36 @@ def test_a_foreign_change_under_way_stops_it_though_aws_does_not_say_what_is_pen
     monkeypatch.setattr(flow.hook, "endpoint_state", lambda name: EndpointState.of(described))
     with pytest.raises(AirflowFailException, match="it is Updating on theirs"):
         good.run(50)
+
+
+# -- the production guard ---------------------------------------------------------------------------------------------
+
+
+def production_a_day_before(deployment: Shadowed, minutes: int, *, slower: float) -> None:
+    """As `saw`, of production alone and a day earlier: the present production is so many times slower."""
+    flow = deployment.flow
+    for minute in range(-60, minutes):
+        at = deployment.start + minute * MINUTE - timedelta(days=1)
+        latencies = [(2000.0 + number) / slower for number in range(A_MINUTE)]
+        put(flow.cloud, flow.endpoint_name, "Prod", at, request_metrics(latencies, 0))
+
+
+@pytest.mark.parametrize("guard", ["on", "off"])
+def test_harm_to_production_ends_the_looks_for_good(task: Any, own: Callable[[], Shadowed], guard: str) -> None:
+    deployment = own()
+    deployment.saw(MINUTES)
+    production_a_day_before(deployment, MINUTES, slower=2)
+    looking = task(deployment, production_guard=guard)
+    if guard == "off":
+        assert looking.to_end()[0]["verdict"] == "PROMOTE"
+        return
+    with pytest.raises(AirflowFailException, match="production's p50 latency is 100 % higher since the shadow was"):
+        looking.to_end()
+    assert looking.written == {}
+
+
+def test_production_as_before_is_no_obstacle(task: Any, own: Callable[[], Shadowed]) -> None:
+    deployment = own()
+    deployment.saw(MINUTES)
+    production_a_day_before(deployment, MINUTES, slower=1.01)
+    assert task(deployment).to_end()[0]["verdict"] == "PROMOTE"

@@ -38,7 +38,7 @@ def requests(flow: Flow, number: int) -> None:
 
 
 def sensor(flow: Flow, **arguments: Any) -> Any:
-    given: dict[str, Any] = {"policy": POLICY, "deferrable": True, **arguments}
+    given: dict[str, Any] = {"policy": POLICY, "deferrable": True, "production_guard": "off", **arguments}
     return flow.operator(SageMakerShadowEvidenceSensor, **given)
 
 
@@ -168,3 +168,43 @@ def test_arguments_may_come_from_templates(flow: Flow) -> None:
     rendered = ("gates: [{metric: agreement, minimum: 0.9}]\nminimum_pairs: 50", "None", "", "3")
     templated.render_template_fields(dict(zip(names, rendered, strict=True)))
     assert templated.execute(context(flow.ti)) == {"requests": 50, "minimum_requests": 50, "enough": True}
+
+
+# -- the production guard ---------------------------------------------------------------------------------------------
+
+
+def production(flow: Flow, since: datetime, *, failing: int) -> None:
+    """Two hours of production a day before, and two since the shadow was added, in which some of ten requests fail."""
+    start = since.replace(second=0, microsecond=0)
+    for minute in range(125):
+        at = start + timedelta(minutes=minute)
+        for moment, failed in ((at - timedelta(days=1), 0), (at, failing)):
+            put(flow.cloud, flow.endpoint_name, "Prod", moment, request_metrics([1000.0] * 10, failed))
+
+
+def guarded(flow: Flow, monkeypatch: Any, *, failing: int, **arguments: Any) -> Any:
+    aged(flow, monkeypatch, timedelta(minutes=125))
+    production(flow, flow.hook.shadow_run(flow.deployment).since, failing=failing)
+    return sensor(flow, production_guard="on", **arguments)
+
+
+def test_harm_to_production_ends_the_wait_for_good(flow: Flow, monkeypatch: Any) -> None:
+    with pytest.raises(AirflowFailException, match=r"production fails 50 % of its requests .* 0 % before"):
+        guarded(flow, monkeypatch, failing=5).execute(context(flow.ti))
+
+
+def test_the_wait_comes_back_to_look_at_production_and_goes_on(flow: Flow, monkeypatch: Any) -> None:
+    guarded(flow, monkeypatch, failing=0)
+    trigger = deferred(flow, production_guard="on")
+    left = datetime.fromisoformat(trigger.deadline) - datetime.now(UTC)
+    assert timedelta(seconds=290) < left <= timedelta(seconds=300)
+    with pytest.raises(TaskDeferred):
+        sensor(flow, production_guard="on").execute_complete(context(flow.ti), {"status": "timeout"})
+    production(flow, flow.hook.shadow_run(flow.deployment).since, failing=5)
+    with pytest.raises(AirflowFailException, match="production fails"):
+        sensor(flow, production_guard="on").execute_complete(context(flow.ti), {"status": "timeout"})
+
+
+def test_a_guard_that_cannot_be_is_refused_at_parse() -> None:
+    with pytest.raises(PlanError, match="production_guard='maybe': must be 'on', 'off' or a mapping"):
+        SageMakerShadowEvidenceSensor(task_id="t", endpoint_name="e", production_guard="maybe")
