@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shadow_provider.evidence.engine import grading
-from shadow_provider.evidence.engine.reading import MACROS, TABLES, VIEWS, uniform_schema
+from shadow_provider.evidence.engine.reading import MACROS, TABLES, VIEWS
 
 if TYPE_CHECKING:
     import duckdb
@@ -44,7 +44,5 @@ def database(folder: Path, memory_mb: int, threads: int | None) -> Iterator["duc
     if threads is not None:
         config["threads"] = threads
     with duckdb.connect(":memory:", config=config) as connection:
-        connection.execute(MACROS + TABLES + _TABLES + grading.TABLES)
-        connection.register("uniform", uniform_schema().empty_table())
-        connection.execute(VIEWS)
+        connection.execute(MACROS + TABLES + VIEWS + _TABLES + grading.TABLES)
         yield connection

@@ -19,7 +19,7 @@ from shadow_provider.evidence.engine.blocks import microseconds
 from shadow_provider.evidence.engine.labels import LabelReader, Labels
 from shadow_provider.evidence.engine.listing import listed_by_hour
 from shadow_provider.evidence.engine.parts import pieces
-from shadow_provider.evidence.engine.settling import Groups, Ids, Times
+from shadow_provider.evidence.engine.settling import SIDES, Groups, Ids, Times
 from shadow_provider.evidence.engine.store import StoredObject
 from shadow_provider.evidence.engine.truth import Truth, TruthStanding
 
@@ -59,7 +59,7 @@ class _Prompt:
 class Grading:
     """The part of a look that is about labels.
 
-    First `read`; for the pairs that are settled next `begin`, `grade` and `keep`; when all is settled, `finish`.
+    First `read`; for the pairs that are settled next `begin`, `grade` and `end`; when all is settled, `finish`.
 
     Attributes:
         connection: with the tables as the last look left them.
@@ -78,7 +78,6 @@ class Grading:
     last: bool
     _prompt: _Prompt = field(init=False)
     _met: list[Ids] = field(default_factory=list, init=False)
-    _unmet: int = field(default=0, init=False)
 
     def read(self) -> None:
         """Read the new labels, and leave one of each id."""
@@ -142,21 +141,17 @@ class Grading:
         if gone:
             self.standing.fates.resume({fate: gone}, {})
 
-    def begin(self, horizon: int | None) -> None:
-        """Have the labels at hand that were collected when the pairs before the horizon were served, or soon after."""
-        first, last = self.connection.execute(
-            "SELECT min(time), max(time) FROM records WHERE $horizon::BIGINT IS NULL OR time < $horizon",
-            {"horizon": horizon},
-        ).fetchall()[0]
+    def begin(self, first: int, last: int) -> None:
+        """Have the labels at hand that were collected when the pairs of some times were served, or soon after."""
         table = self.connection.sql(
             "SELECT id, text, media FROM labels WHERE hour BETWEEN $first AND $last ORDER BY id",
-            params={"first": (first or 0) // _HOUR * _HOUR, "last": (last or 0) + _HOUR},
+            params={"first": first // _HOUR * _HOUR, "last": last + _HOUR},
         ).to_arrow_table()
         self._prompt = _Prompt(table.column("id").to_numpy(), table.select(["text", "media"]).cast(_schema()))
-        self._met, self._unmet = [], 0
+        self._met = []
 
     def grade(self, settled: Groups) -> None:
-        """Grade those of the pairs among some settled groups whose label is at hand."""
+        """Grade those of the pairs among some settled groups whose label is at hand; the answers of others wait."""
         import pyarrow as pa
 
         some = settled.paired()
@@ -165,34 +160,35 @@ class Grading:
         found = np.zeros(len(ids), dtype=bool)
         within = at < len(known)
         found[within] = known[at[within]] == ids[within]
-        self._unmet += int(np.count_nonzero(~found & (ids != 0)))
+        self._keep(some.where(~found & (ids != 0)))
         if found.any():
             some = some.where(found)
             truth = self._prompt.truth.take(pa.array(at[found])).combine_chunks().to_batches()[0]
             self._reduce(some.times, *some.answers(), truth)
             self._met.append(ids[found])
 
-    def keep(self, horizon: int | None) -> None:
-        """Let the answers of the pairs before the horizon that were not graded wait; of all pairs if it is None."""
+    def _keep(self, pairs: Groups) -> None:
         import pyarrow as pa
 
-        self.connection.execute("TRUNCATE met")
+        if len(pairs.times):
+            names = [f"{side}_{name}" for side in SIDES for name in ("text", "media")]
+            waiting = pairs.batch.select(["label_id", *names]).append_column("time", pa.array(pairs.times))
+            columns = ", ".join(names)
+            # The connection itself is giving groups.
+            with self.connection.cursor() as cursor:
+                cursor.register("waiting", pa.Table.from_batches([waiting]))
+                cursor.execute(f"INSERT INTO answers SELECT label_id, time, {columns} FROM waiting")  # noqa: S608
+
+    def end(self) -> None:
+        """Note which pairs were graded since `begin`."""
+        import pyarrow as pa
+
         if self._met:
+            self.connection.execute("TRUNCATE met")
             self.connection.register("met_now", pa.table([pa.array(np.concatenate(self._met))], names=["id"]))
             self.connection.execute("INSERT INTO met FROM met_now")
             self.connection.unregister("met_now")
             self._remember()
-        if self._unmet:
-            self.connection.execute(
-                """
-                INSERT INTO answers
-                SELECT coalesce(p.inference, p.event), p.time, p.text, p.media, s.text, s.media
-                FROM (FROM records WHERE side = 0) p JOIN (FROM records WHERE side = 1) s USING (key)
-                WHERE p.input IS NOT DISTINCT FROM s.input AND ($horizon::BIGINT IS NULL OR p.time < $horizon)
-                    AND coalesce(p.inference, p.event) NOT IN (FROM met)
-                """,
-                {"horizon": horizon},
-            )
 
     def finish(self) -> None:
         """Grade what has waited and has its label now, and forget what has waited too long."""

@@ -4,9 +4,7 @@ What is settled never changes: a record that comes after its time was settled is
 in which look an object was read.
 """
 
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,13 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shadow_provider.comparators.contract import Comparator, Summary
+from shadow_provider.evidence.engine.arriving import Arrivals, Arrived, New
 from shadow_provider.evidence.engine.blocks import UNREADABLE, BlockTable, microseconds, moment_of
+from shadow_provider.evidence.engine.direct import Bounds, Direct
 from shadow_provider.evidence.engine.grading import Grading
 from shadow_provider.evidence.engine.keys import PairedBy, choose_key
 from shadow_provider.evidence.engine.listing import listed_by_hour
 from shadow_provider.evidence.engine.model import Captures, Settings, Standing, Wanted
-from shadow_provider.evidence.engine.parts import Oversize, Part, parts
 from shadow_provider.evidence.engine.reading import Piece, begin, load
+from shadow_provider.evidence.engine.records import Asked
 from shadow_provider.evidence.engine.segments import add_segments, by_pair
 from shadow_provider.evidence.engine.settling import (
     RECORD,
@@ -32,10 +32,9 @@ from shadow_provider.evidence.engine.settling import (
     groups,
     needed,
     own_id,
+    times_before,
 )
 from shadow_provider.evidence.engine.sizes import add_sizes
-from shadow_provider.evidence.engine.store import StoredObject
-from shadow_provider.evidence.engine.uniform import Shapes
 from shadow_provider.evidence.engine.worst import Worst
 from shadow_provider.evidence.objects import join_key
 
@@ -45,23 +44,11 @@ if TYPE_CHECKING:
 NEIGHBOUR = timedelta(hours=1)
 """An object may be named up to an hour beside its records' times."""
 
-_AHEAD = 16
-"""Objects that are fetched while others are read."""
-
-_THREADS = 4
-
 _STEP = 3
 """Batches that are settled at a time: what is not old enough is carried on from step to step, which costs as much."""
 
 _WITHOUT_ID = {"inference_id": "no_inference_id", "event_id": "no_event_id", "input": "no_input"}
 _USUAL = ("out_of_window", "warm_up")
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class _New:
-    hour: datetime
-    side: int
-    stored: StoredObject
 
 
 @dataclass
@@ -80,7 +67,7 @@ class Look:
         grading: holds the settled pairs against their labels; None if there are none.
         wanted: what else is asked for.
         waiting: the worst disagreements of this look among the pairs that are not settled.
-        shapes: of the lines met so far.
+        direct: records in memory, which need no database as long as there is no doubt about them.
     """
 
     connection: "duckdb.DuckDBPyConnection"
@@ -94,66 +81,66 @@ class Look:
     grading: Grading | None = None
     wanted: Wanted = field(default_factory=Wanted)
     waiting: Worst = field(default_factory=Worst)
-    shapes: Shapes = field(default_factory=Shapes)
+    direct: Direct = field(default_factory=Direct)
 
     def run(self) -> tuple[BlockTable, Summary | None]:
         """Read, settle and reduce; what is not settled yet is reduced apart, and given back."""
         new = self._new_objects()
+        arrivals = Arrivals(
+            self.captures.store, self.folder, len(self.standing.objects), self.settings.batch_bytes, self._asked()
+        )
         batch: list[Piece] = []
-        size = taken = 0
-        for number, pieces in enumerate(self._fetched(new), start=1):
-            batch += pieces
-            size += sum(piece.part.size for piece in pieces)
+        size = taken = number = 0
+        stepped = new[0].hour if new else None
+        for arrived in arrivals.read(self.connection, new):
+            self._count(arrived, new[number : number + arrived.objects])
+            number += arrived.objects
+            batch += arrived.pieces
+            size += sum(piece.part.size for piece in arrived.pieces)
+            taken += arrived.size
             if number == len(new):
                 break
             if size >= self.settings.batch_bytes:
                 self._take_in(batch)
-                batch, size, taken = [], 0, taken + size
-            if taken >= _STEP * self.settings.batch_bytes and new[number].hour > new[number - 1].hour:
-                self._step(batch, microseconds(new[number].hour - NEIGHBOUR))
+                batch, size = [], 0
+            if self.direct.size >= self.settings.batch_bytes:
+                self.direct.leave(self.connection)
+            if taken >= _STEP * self.settings.batch_bytes and new[number].hour != stepped:
+                stepped = new[number].hour
+                self._step(batch, microseconds(stepped - NEIGHBOUR))
+                arrivals.asked = self._asked()
                 batch, size, taken = [], 0, 0
         return self._step(batch, None)
 
-    def _new_objects(self) -> list[_New]:
+    def _asked(self) -> Asked:
+        return Asked(
+            exact_sizes=self.wanted.exact_sizes,
+            attributes=self.wanted.attributes,
+            # Once all are paired by inferenceId no other id is asked for.
+            events=self.standing.paired_by != "inference_id",
+        )
+
+    def _new_objects(self) -> list[New]:
         """Objects that no look has read, by hour."""
         first = self.captures.start
         if self.standing.horizon is not None:
             first = max(first, moment_of(self.standing.horizon))
         known = set(self.standing.objects)
-        new: list[_New] = []
+        new: list[New] = []
         for side, variant in enumerate((self.captures.production, self.captures.shadow)):
             prefix = join_key(self.captures.prefix, self.captures.endpoint, variant).rstrip("/")
             listed = listed_by_hour(self.captures.store, prefix, first - NEIGHBOUR, self.until + NEIGHBOUR)
-            new += [
-                _New(hour, side, each) for hour, each in listed if each.key.endswith(".jsonl") and each not in known
-            ]
+            new += [New(hour, side, each) for hour, each in listed if each.key.endswith(".jsonl") and each not in known]
         return sorted(new)
 
-    def _fetched(self, new: Sequence[_New]) -> Iterator[list[Piece]]:
-        """The pieces of each object, in order; a few objects are fetched ahead."""
-        with ThreadPoolExecutor(_THREADS) as pool:
-            waiting: deque[Future[list[Part | Oversize]]] = deque()
-            for at, each in enumerate(new):
-                while len(waiting) < _AHEAD and at + len(waiting) < len(new):
-                    waiting.append(pool.submit(self._fetch, new[at + len(waiting)]))
-                yield self._arrived(each, waiting.popleft().result())
-
-    def _fetch(self, new: _New) -> list[Part | Oversize]:
-        name = f"{new.side}-{abs(hash(new.stored)):x}"
-        return list(parts(self.captures.store, new.stored.key, self.folder, name, self.shapes))
-
-    def _arrived(self, new: _New, found: Sequence[Part | Oversize]) -> list[Piece]:
-        number = len(self.standing.objects)
-        self.standing.objects.append(new.stored)
-        pieces: list[Piece] = []
-        for each in found:
-            if isinstance(each, Oversize):
-                self.standing.lines[new.side] += 1
-                self.standing.fates[new.side].count("oversize", f"{new.stored.key}:{each.line}")
-            else:
-                self.standing.lines[new.side] += each.lines
-                pieces.append(Piece(each, new.side, number, new.stored.key))
-        return pieces
+    def _count(self, arrived: Arrived, new: Sequence[New]) -> None:
+        """Note what was read."""
+        self.standing.objects += [each.stored for each in new]
+        for side, lines in enumerate(arrived.lines):
+            self.standing.lines[side] += lines
+        for side, key, line in arrived.oversize:
+            self.standing.fates[side].count("oversize", f"{key}:{line}")
+        self.direct.new += arrived.records
 
     def _step(self, batch: Sequence[Piece], horizon: int | None) -> tuple[BlockTable, Summary | None]:
         """Take a batch in, and settle what lies before the horizon; without one, this is the look's last step."""
@@ -161,10 +148,42 @@ class Look:
         provisional = self.standing.settled.empty()
         if self.standing.paired_by is None:
             self.standing.paired_by = self._key(final=self.last and horizon is None)
-        self._records()
-        self._leave_out(self.standing.paired_by)
-        summary = self._settle(self.standing.paired_by, horizon, provisional)
-        return provisional, summary
+        if self.standing.paired_by == "inference_id":
+            self._settle_directly(horizon)
+        if horizon is None or self.standing.paired_by != "inference_id":
+            self.direct.leave(self.connection)
+        settled_until = self._horizon(horizon)
+        summary: Summary | None = None
+        if self.connection.execute("SELECT EXISTS (FROM fresh) OR EXISTS (FROM carry)").fetchall()[0][0]:
+            self._records()
+            self._leave_out(self.standing.paired_by)
+            summary = self._settle(self.standing.paired_by, settled_until, provisional, everything=horizon is None)
+        if settled_until is not None:
+            self._forget(settled_until)
+            self.standing.horizon = settled_until
+        return provisional, _merged(self.standing.summary, summary)
+
+    def _settle_directly(self, step: int | None) -> None:
+        """Settle what needs no database."""
+        start = self.captures.start + max(self.captures.warm_up, timedelta(0))
+        end = microseconds(self.until) if self.last else None
+        bounds = Bounds(microseconds(start), end, self.standing.horizon, self._horizon(step))
+        undoubted = self.direct.settle(self.connection, bounds)
+        times = undoubted.times
+        if not len(times):
+            return
+        if self.grading is not None:
+            self.grading.begin(int(times.min()), int(times.max()))
+        for each in undoubted.groups(with_places=self.wanted.examples.count > 0):
+            self._add(each)
+        if self.grading is not None:
+            self.grading.end()
+
+    def _add(self, settled: Groups) -> None:
+        """Reduce groups that are settled, and hold them against their labels."""
+        self.standing.summary = self._reduce(settled, self.standing.settled, self.standing.summary, self.standing.worst)
+        if self.grading is not None:
+            self.grading.grade(settled)
 
     def _take_in(self, batch: Sequence[Piece]) -> None:
         self.standing.strict_lines += load(
@@ -178,10 +197,15 @@ class Look:
             piece.part.release()
 
     def _key(self, *, final: bool) -> PairedBy | None:
+        self.connection.register("direct", self.direct.records())
         chosen = self.settings.paired_by or choose_key(
             self.connection,
-            "(SELECT side, inference, event FROM fresh UNION ALL SELECT side, inference, event FROM carry)",
+            """(
+                SELECT side, inference, event FROM fresh UNION ALL SELECT side, inference, event FROM carry
+                UNION ALL SELECT side, inference, event FROM direct
+            )""",
         )
+        self.connection.unregister("direct")
         return "inference_id" if chosen is None and final else chosen
 
     def _records(self) -> None:
@@ -223,8 +247,10 @@ class Look:
         key = self.standing.objects[number].key
         return key if line is None else f"{key}:{line}"
 
-    def _settle(self, paired_by: PairedBy | None, step: int | None, provisional: BlockTable) -> Summary | None:
-        """Settle the groups before the horizon; in the look's last step, reduce the other ones provisionally."""
+    def _settle(
+        self, paired_by: PairedBy | None, horizon: int | None, provisional: BlockTable, *, everything: bool
+    ) -> Summary | None:
+        """Settle the groups before the horizon; if everything is wanted, reduce the other ones provisionally."""
         settled = self.standing.horizon
         for side, number, line in drop_duplicates(self.connection, settled, self._place):
             self.standing.fates[side].count("duplicate", self._place(number, line))
@@ -233,32 +259,26 @@ class Look:
         if paired_by == "input":
             before, after = (each // timedelta(microseconds=1) for each in self._tolerance)
             give_keys(self.connection, before, after)
-        horizon = self._horizon(step)
         end = microseconds(self.until)
         summary: Summary | None = None
-        if self.grading is not None:
-            self.grading.begin(horizon)
+        times = None if self.grading is None else times_before(self.connection, horizon)
+        if self.grading is not None and times is not None:
+            self.grading.begin(*times)
         for each in groups(
-            self.connection, horizon if step is not None else None, with_places=self.wanted.examples.count > 0
+            self.connection, None if everything else horizon, with_places=self.wanted.examples.count > 0
         ):
             old = np.ones(len(each.times), dtype=bool) if horizon is None else each.times < horizon
-            certain = each.where(old)
-            self.standing.summary = self._reduce(
-                certain, self.standing.settled, self.standing.summary, self.standing.worst
-            )
-            if self.grading is not None:
-                self.grading.grade(certain)
+            if old.any():
+                self._add(each.where(old))
             if not old.all():
                 summary = self._reduce(each.where(~old & (each.times < end)), provisional, summary, self.waiting)
-        if self.grading is not None:
-            self.grading.keep(horizon)
+        if self.grading is not None and times is not None:
+            self.grading.end()
         if horizon is None:
             self.connection.execute("TRUNCATE carry")
         else:
             carry_on(self.connection, horizon)
-            self._forget(horizon)
-            self.standing.horizon = horizon
-        return _merged(self.standing.summary, summary)
+        return summary
 
     @property
     def _tolerance(self) -> tuple[timedelta, timedelta]:

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 
 from shadow_provider.evidence.engine.store import ReadableStore
-from shadow_provider.evidence.engine.uniform import Shapes, Uniform
 
 PART_BYTES = 8 << 20
 """Objects that are larger become several files."""
@@ -37,45 +36,32 @@ class Part:
     """Whole lines of one object.
 
     Attributes:
-        path: the file; None for a part that is held in memory.
+        file: its bytes.
         first_line: number in the object of its first line, from 1.
         lines: how many.
         size: in bytes.
         quotes: quotation marks that delimit strings.
         plain: false if it must be read strictly.
         temporary: whether the file was made for this, and goes when it has been read.
-        uniform: where everything stands in it, if its lines have one shape: then it needs no parser.
-        held: its bytes, if it has no file.
     """
 
-    path: Path | None
+    file: Path
     first_line: int
     lines: int
     size: int
     quotes: int = 0
     plain: bool = True
     temporary: bool = False
-    uniform: Uniform | None = None
-    held: bytes | None = None
 
     @property
     def content(self) -> bytes:
         """Its bytes."""
-        if self.held is not None:
-            return self.held
         return self.file.read_bytes()
-
-    @property
-    def file(self) -> Path:
-        """Its file, which those parts have that a parser reads."""
-        if self.path is None:
-            raise ValueError("a part in memory has no file")
-        return self.path
 
     def release(self) -> None:
         """Take the file away again if it was made for this."""
-        if self.path is not None and self.temporary:
-            self.path.unlink()
+        if self.temporary:
+            self.file.unlink()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,44 +71,24 @@ class Oversize:
     line: int
 
 
-def parts(
-    store: ReadableStore, key: str, folder: Path, name: str, shapes: Shapes | None = None
-) -> Iterator[Part | Oversize]:
-    """Fetch an object, in memory or into files of the folder.
+def part_of(content: bytes, first_line: int, existing: Path | None, path: Path) -> Part:
+    """Content in a file: the existing one if it has just this, or one that is written."""
+    if existing is not None and existing.stat().st_size == len(content):
+        return inspected(content, existing, first_line)
+    path.write_bytes(content)
+    return inspected(content, path, first_line, temporary=True)
 
-    Only the beginning of an object stays in memory, so that many large ones may be fetched at a time. Errors of the
-    store pass through: a part of the captures must not be taken for all of them.
 
-    Args:
-        store: where it lies.
-        key: of the object.
-        folder: takes the files.
-        name: of the files, without an ending.
-        shapes: of lines that need no parser; None to leave all to a parser.
-    """
-    first_line = number = 0
+def numbered(store: ReadableStore, key: str) -> Iterator[tuple[int, bytes] | Oversize]:
+    """An object's lines, some megabytes at a time, with the number of the first of them."""
+    first_line = 1
     for content in pieces(store, key):
-        first_line += 1
         if content is None:
             yield Oversize(first_line)
-            continue
-        uniform = None if shapes is None or len(content) > 2 * PART_BYTES else shapes.read(content)
-        if uniform is not None and number == 0:
-            part = Part(None, first_line, uniform.count, len(content), uniform=uniform, held=content)
+            first_line += 1
         else:
-            existing = store.local_path(key)
-            path = existing if existing is not None and existing.stat().st_size == len(content) else None
-            if path is None:
-                path = folder / f"{name}-{number}.jsonl"
-                path.write_bytes(content)
-            temporary = path != existing
-            if uniform is None:
-                part = inspected(content, path, first_line, temporary=temporary)
-            else:
-                part = Part(path, first_line, uniform.count, len(content), temporary=temporary, uniform=uniform)
-        yield part
-        number += 1
-        first_line += part.lines - 1
+            yield first_line, content
+            first_line += content.count(b"\n")
 
 
 def pieces(store: ReadableStore, key: str) -> Iterator[bytes | None]:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from shadow_provider.evidence.engine.parts import Part
 from shadow_provider.evidence.engine.strict import Row, read_strictly
-from shadow_provider.evidence.engine.uniform import uniform_fields
 from shadow_provider.evidence.lines import FateCounter
 
 if TYPE_CHECKING:
@@ -69,7 +68,6 @@ CREATE MACRO text_of(d) AS CASE
     WHEN contains(d.data, chr(92)) THEN d.data ->> '$'
     ELSE bare(d.data)
 END;
-CREATE MACRO unescaped(x) AS CASE WHEN contains(x, chr(92)) THEN ('"' || x || '"')::JSON ->> '$' ELSE x END;
 CREATE MACRO media_of(d) AS CASE
     WHEN d.data IS NULL THEN NULL
     WHEN length(d.observedContentType) > 2 THEN bare(d.observedContentType)
@@ -104,15 +102,9 @@ FROM lines
 """  # noqa: S608
 
 
-# What was read by its shape has ids that are not empty and have no escapes.
 VIEWS = """
-CREATE VIEW arrived AS
-SELECT side, object, line, time, inference, event, input, text, media, size, attributes
-FROM batch JOIN origins USING (part)
-UNION ALL
-SELECT side, object, line, time,
-    CASE WHEN inference IS NOT NULL THEN hash(inference) END, CASE WHEN event IS NOT NULL THEN hash(event) END,
-    CASE WHEN given IS NOT NULL THEN hash(given) END, unescaped(answer), media, size, attributes FROM uniform;
+CREATE VIEW arrived AS SELECT side, object, line, time, inference, event, input, text, media, size, attributes
+FROM batch JOIN origins USING (part);
 CREATE VIEW fresh AS SELECT * FROM certain UNION ALL SELECT * FROM arrived;
 """
 
@@ -137,37 +129,13 @@ class Piece:
 def begin(connection: "duckdb.DuckDBPyConnection") -> None:
     """Empty the view `fresh`, which `load` adds to."""
     connection.execute("TRUNCATE certain; TRUNCATE batch; TRUNCATE origins")
-    _show(connection, [])
 
 
-def _show(
-    connection: "duckdb.DuckDBPyConnection",
-    uniform: Sequence[Piece],
-    *,
-    exact_sizes: bool = False,
-    attributes: bool = False,
-) -> None:
-    """Let `uniform` be the records of these pieces, which lie in memory as they were read."""
-    import pyarrow as pa
-
-    tables = [uniform_schema().empty_table()]
-    for piece in uniform:
-        part = piece.part
-        if part.uniform is not None:
-            origin = [pa.repeat(pa.scalar(piece.side, pa.int8()), part.lines)]
-            origin.append(pa.repeat(pa.scalar(piece.object, pa.int32()), part.lines))
-            columns = part.uniform.columns(
-                part.content, part.first_line, exact_sizes=exact_sizes, attributes=attributes
-            )
-            tables.append(pa.Table.from_arrays([*origin, *columns], schema=uniform_schema()))
-    connection.register("uniform", pa.concat_tables(tables))
-
-
-def uniform_schema() -> "pa.Schema":
-    """Of the records in memory: `Uniform.columns` after side and object."""
-    import pyarrow as pa
-
-    return pa.schema([("side", pa.int8()), ("object", pa.int32()), *uniform_fields()])
+def add_records(connection: "duckdb.DuckDBPyConnection", table: "pa.Table") -> None:
+    """Put records that were read by their shape into the view `fresh`."""
+    connection.register("records_read", table)
+    connection.execute("INSERT INTO certain FROM records_read")
+    connection.unregister("records_read")
 
 
 def load(
@@ -188,11 +156,8 @@ def load(
         How many lines were read strictly.
     """
     connection.execute("INSERT INTO certain FROM arrived; TRUNCATE batch; TRUNCATE origins")
-    uniform = [piece for piece in pieces if piece.part.uniform is not None]
-    others = [piece for piece in pieces if piece.part.uniform is None]
-    doubtful = [piece for piece in others if not piece.part.plain]
-    plain = [piece for piece in others if piece.part.plain]
-    _show(connection, uniform, exact_sizes=exact_sizes, attributes=attributes)
+    doubtful = [piece for piece in pieces if not piece.part.plain]
+    plain = [piece for piece in pieces if piece.part.plain]
     if plain:
         connection.execute(_READ, [[str(piece.part.file) for piece in plain], exact_sizes, attributes])
         bad = disagreeing(connection, "batch", [piece.part for piece in plain])

@@ -198,6 +198,15 @@ def groups(
         yield Groups(times, production, shadow, same_input, batch.select([*columns, "size", "attributes", "label_id"]))
 
 
+def times_before(connection: "duckdb.DuckDBPyConnection", horizon: int | None) -> tuple[int, int] | None:
+    """The first and the last time of a record before the horizon, of all if it is None; None if there is none."""
+    first, last = connection.execute(
+        "SELECT min(time), max(time) FROM records WHERE $horizon::BIGINT IS NULL OR time < $horizon",
+        {"horizon": horizon},
+    ).fetchall()[0]
+    return None if first is None else (first, last)
+
+
 def carry_on(connection: "duckdb.DuckDBPyConnection", horizon: int) -> None:
     """Remember the ids of the groups before the horizon, and leave only the other records in `carry`."""
     connection.execute(

@@ -4,9 +4,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from shadow_provider.comparators.json_text import JsonTextError, loads
+from shadow_provider.evidence.engine.gather import Bytes
 from shadow_provider.evidence.engine.strict import row_of
 from shadow_provider.evidence.lines import BadLineError
 
@@ -20,6 +25,26 @@ _PLACES = {
 }
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _LONGEST = 1 << 20
+
+
+@dataclass(frozen=True)
+class Run:
+    """A piece of a line of which everything stands where it stood in the line that was learned from.
+
+    Attributes:
+        pattern: its bytes, zero in the holes.
+        fixed: all bits where the pattern must stand, none in the holes.
+        holes: name, first byte and width of each.
+    """
+
+    pattern: Bytes
+    fixed: Bytes
+    holes: tuple[tuple[str, int, int], ...]
+
+    @property
+    def width(self) -> int:
+        """Bytes."""
+        return len(self.pattern)
 
 
 @dataclass(frozen=True)
@@ -44,6 +69,31 @@ class Shape:
     quotes: int
     media: str | None
     attributes: str | None
+
+    @cached_property
+    def payloads(self) -> tuple[int, ...]:
+        """Numbers of the holes whose widths say nothing: the payloads."""
+        return tuple(number for number, name in enumerate(self.holes) if name in (GIVEN, ANSWER))
+
+    @cached_property
+    def runs(self) -> tuple[Run, ...]:
+        """What stands before, between and after the payloads; one more than these."""
+        edges = (-1, *self.payloads, len(self.holes))
+        return tuple(self._run(first + 1, last) for first, last in pairwise(edges))
+
+    def _run(self, first: int, last: int) -> Run:
+        """The constants of these numbers, the last one with them, and the holes between."""
+        pattern, fixed = bytearray(), bytearray()
+        holes = []
+        for number in range(first, last + 1):
+            pattern += self.constants[number]
+            fixed += b"\xff" * len(self.constants[number])
+            if number < last:
+                width = self.widths[number]
+                holes.append((self.holes[number], len(pattern), width))
+                pattern += bytes(width)
+                fixed += bytes(width)
+        return Run(np.frombuffer(pattern, np.uint8), np.frombuffer(fixed, np.uint8), tuple(holes))
 
 
 def learned(line: bytes) -> Shape | None:

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from shadow_provider.evidence.engine.parts import LONGEST_LINE, WINDOW_BYTES, Part, inspected, parts
+from shadow_provider.evidence.engine.parts import LONGEST_LINE, WINDOW_BYTES, Oversize, inspected, numbered, part_of
 from shadow_provider.evidence.engine.store import S3Store
 from tests.unit.evidence.engine.answers import look
 from tests.unit.evidence.fakes import BUCKET, ENDPOINT, PRODUCTION, SHADOW, START, FakeS3, capture, capture_key, line
@@ -188,11 +188,11 @@ def test_ordinary_captures_need_no_strict_reader() -> None:
     assert found.fates["production"] == {"paired": 5}
 
 
-def test_a_line_that_is_too_long_is_counted_and_not_kept(tmp_path: Path) -> None:
+def test_a_line_that_is_too_long_is_counted_and_not_kept() -> None:
     s3 = FakeS3()
     s3.put("x.jsonl", GOOD, b"x" * (LONGEST_LINE + (9 << 20)), GOOD, b"y" * (LONGEST_LINE + 1))
-    found = list(parts(S3Store(s3, BUCKET), "x.jsonl", tmp_path, "x"))
-    assert [each.line if not isinstance(each, Part) else (each.first_line, each.lines) for each in found] == [
+    found = list(numbered(S3Store(s3, BUCKET), "x.jsonl"))
+    assert [each.line if isinstance(each, Oversize) else (each[0], each[1].count(b"\n")) for each in found] == [
         (1, 1),
         2,
         (3, 1),
@@ -204,7 +204,11 @@ def test_large_objects_become_parts_with_their_line_numbers(tmp_path: Path) -> N
     s3 = FakeS3()
     lines = [line(capture(f"id-{number}", given="1," * 100_000)) for number in range(100)]
     s3.put("x.jsonl", *lines)
-    found = [each for each in parts(S3Store(s3, BUCKET), "x.jsonl", tmp_path, "x") if isinstance(each, Part)]
+    found = [
+        part_of(each[1], each[0], None, tmp_path / f"{each[0]}")
+        for each in numbered(S3Store(s3, BUCKET), "x.jsonl")
+        if not isinstance(each, Oversize)
+    ]
     assert len(found) > 2
     assert b"".join(each.content for each in found) == s3.objects["x.jsonl"]
     starts = [each.first_line for each in found]
