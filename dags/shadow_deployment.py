@@ -161,10 +161,10 @@ PARAMS = {
     "production_instance_count": number(None, "At least 1.", NEW, title="Instances", minimum=1),
     "guardrail_strategy": Param(
         None,
-        "How traffic moves to the candidate: at once, a canary first, in equal steps, or batch by batch. Empty: at "
-        "once and without any alarm.",
+        "How traffic moves to the candidate: at once, a canary first, in equal steps, batch by batch, or as in the "
+        "endpoint's last update before. Empty: at once and without any alarm.",
         type=["null", "string"],
-        enum=[None, "ALL_AT_ONCE", "CANARY", "LINEAR", "ROLLING"],
+        enum=[None, "ALL_AT_ONCE", "CANARY", "LINEAR", "ROLLING", "AS_BEFORE"],
         title="Guardrails",
         section=PROMOTION,
     ),

@@ -19,6 +19,7 @@ from shadow_provider.plan.endpoint_config import (
     with_capture,
 )
 from shadow_provider.plan.errors import EndpointBusyError, EndpointChangedError, EndpointFailedError, PlanError
+from shadow_provider.plan.kept_guardrails import kept_tags
 from shadow_provider.plan.tags import BASELINE_CONFIG, check_adoptable, to_aws
 
 _OWN_FIELDS = ("candidate_model_name", "production_model_name", "shadow_variant", "production_variant",
@@ -100,6 +101,7 @@ class SageMakerShadowEndpointConfigOperator(DeploymentOperator):
             sampling_percentage=plan.sampling_percentage,
         )
         tags = self.deployment.tags("shadow", content, baseline_config=baseline.config_name)
+        tags |= kept_tags(baseline.deployment_config)
         ensured = self.hook.ensure_endpoint_config({**request, "Tags": to_aws(tags)})
         return self._result(request, baseline.config_name, plan, created=ensured.created)
 

@@ -16,6 +16,7 @@ from shadow_provider.plan.deployment import Deployment
 from shadow_provider.plan.endpoint_state import EndpointState
 from shadow_provider.plan.errors import PlanError
 from shadow_provider.plan.guardrails import Guardrails
+from shadow_provider.plan.kept_guardrails import kept_config
 from shadow_provider.plan.serving_figures import ServingFigures, latency_gates
 from shadow_provider.policy.policy import Policy
 
@@ -49,6 +50,8 @@ class Guard:
         Raises:
             PlanError: AWS excludes this, an alarm of the user's does not exist, or none can be made for want of data.
         """
+        if self._guardrails.strategy == "AS_BEFORE":
+            return self._as_before()
         if missing := self._alarms.missing(self._guardrails.alarm_names):
             raise PlanError(f"guardrails.alarm_names={list(missing)!r}: there is no such CloudWatch alarm")
         variant = promoted["ProductionVariants"][0]
@@ -57,6 +60,16 @@ class Guard:
         self._guardrails.to_aws(instances=instances, instance_type=kind)
         alarms = self._made_alarms(promoted) if self._guardrails.alarms_from_policy else []
         return self._guardrails.to_aws(instances=instances, instance_type=kind, alarms=alarms)
+
+    def _as_before(self) -> dict[str, Any]:
+        shadow = self._hook.endpoint_config(self._deployment.names.shadow_config)
+        config = kept_config(self._hook.tags(shadow["EndpointConfigArn"])) if shadow else None
+        if config is None:
+            raise PlanError(
+                "guardrails.strategy='AS_BEFORE': the endpoint had no DeploymentConfig when this deployment began; "
+                "give another strategy"
+            )
+        return config
 
     def _made_alarms(self, promoted: Mapping[str, Any]) -> list[str]:
         name, variant = promoted["EndpointConfigName"], promoted["ProductionVariants"][0]["VariantName"]
@@ -108,12 +121,18 @@ class Guard:
     def what_went_off(self) -> str:
         """Say which alarms of the update are in ALARM, for a message about an update that was rolled back."""
         try:
-            found = self._alarms.in_alarm([*self._guardrails.alarm_names, *self._alarms.ours()])
+            found = self._alarms.in_alarm([*self._users_alarms(), *self._alarms.ours()])
         except (ClientError, BotoCoreError) as error:  # it must not stand in the way of what is being told
             return f"Its alarms could not be asked: {error}"
         if not found:
             return "None of its alarms is in ALARM now"
         return "In ALARM: " + "; ".join(f"{name} ({reason})" for name, reason in found.items())
+
+    def _users_alarms(self) -> list[str]:
+        if self._guardrails.strategy != "AS_BEFORE":
+            return list(self._guardrails.alarm_names)
+        alarms = self._as_before().get("AutoRollbackConfiguration", {}).get("Alarms", [])
+        return [alarm["AlarmName"] for alarm in alarms if alarm.get("AlarmName")]
 
     def take_down(self) -> None:
         """Delete the alarms that were made."""

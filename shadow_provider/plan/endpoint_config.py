@@ -31,11 +31,13 @@ class Baseline:
         config_name: name of the baseline endpoint config.
         variant: the production variant as ``ProductionVariant`` of AWS, with the *present* instance count.
         carried: the rest of the config (capture, KMS key, metrics, …) as AWS describes it.
+        deployment_config: the guardrails that the endpoint was updated with last; None if there were none.
     """
 
     config_name: str
     variant: Mapping[str, Any]
     carried: Mapping[str, Any]
+    deployment_config: Mapping[str, Any] | None = None
 
     @property
     def variant_name(self) -> str:
@@ -130,7 +132,8 @@ def baseline_of_live_endpoint(state: EndpointState, config: Mapping[str, Any]) -
     if running is not None and running.desired_instances:
         # Autoscaling may have moved it; a new config starts with its own InitialInstanceCount.
         variant["InitialInstanceCount"] = running.desired_instances
-    return Baseline(name, variant, {key: config[key] for key in _CARRIED if config.get(key) is not None})
+    carried = {key: config[key] for key in _CARRIED if config.get(key) is not None}
+    return Baseline(name, variant, carried, state.deployment_config)
 
 
 def _refuse_unless_shadowable(

@@ -68,6 +68,7 @@ class EndpointState:
         production: the production variants.
         shadows: the shadow variants.
         last_modified: when the endpoint last changed (UTC).
+        deployment_config: DescribeEndpoint's ``LastDeploymentConfig``; None where AWS shows none.
     """
 
     name: str
@@ -79,6 +80,7 @@ class EndpointState:
     production: tuple[VariantState, ...]
     shadows: tuple[VariantState, ...]
     last_modified: datetime
+    deployment_config: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, description: Mapping[str, Any]) -> EndpointState:
@@ -94,6 +96,7 @@ class EndpointState:
             production=tuple(VariantState.of(item) for item in description.get("ProductionVariants") or ()),
             shadows=tuple(VariantState.of(item) for item in description.get("ShadowProductionVariants") or ()),
             last_modified=description["LastModifiedTime"],
+            deployment_config=description.get("LastDeploymentConfig"),
         )
 
     @property

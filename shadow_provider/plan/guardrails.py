@@ -16,7 +16,7 @@ from shadow_provider.plan.arguments import MaybeNone, Specification, given
 from shadow_provider.plan.errors import PlanError
 
 AlarmName = Annotated[str, StringConstraints(min_length=1, max_length=255)]
-Strategy = Literal["ALL_AT_ONCE", "CANARY", "LINEAR", "ROLLING"]
+Strategy = Literal["ALL_AT_ONCE", "CANARY", "LINEAR", "ROLLING", "AS_BEFORE"]
 
 MOST_ALARMS = 10
 """Alarms that AWS takes in an ``AutoRollbackConfiguration``."""
@@ -39,8 +39,9 @@ class Guardrails(Specification):
     """What guards the promotion.
 
     Attributes:
-        strategy: ``ALL_AT_ONCE``, ``CANARY`` (a part first, then the rest), ``LINEAR`` (equal steps) or ``ROLLING``
-            (batch by batch, without a second fleet).
+        strategy: ``ALL_AT_ONCE``, ``CANARY`` (a part first, then the rest), ``LINEAR`` (equal steps), ``ROLLING``
+            (batch by batch, without a second fleet), or ``AS_BEFORE``: the ``DeploymentConfig`` that the endpoint was
+            updated with last before this deployment, as it is; nothing else may be given then.
         step_percent: size of the canary (up to 50), of a linear step (10 to 50) or of a rolling batch (5 to 50), in
             percent of production's instances.
         step_instances: the same as a number of instances.
@@ -81,10 +82,17 @@ class Guardrails(Specification):
 
     @model_validator(mode="after")
     def _as_aws_has_it(self) -> Guardrails:
-        for rule in (self._sizes(), self._waits(), self._alarms()):
+        for rule in (self._nothing_more(), self._sizes(), self._waits(), self._alarms()):
             if rule:
                 raise ValueError(rule)
         return self
+
+    def _nothing_more(self) -> str | None:
+        if self.strategy != "AS_BEFORE":
+            return None
+        more = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
+        more.remove("strategy")
+        return f"{more[0]}: AS_BEFORE takes everything as it was; leave it out" if more else None
 
     def _sizes(self) -> str | None:
         given = [name for name in ("step_percent", "step_instances") if getattr(self, name) is not None]
@@ -93,6 +101,8 @@ class Guardrails(Specification):
             return f"{back[0]}: only a ROLLING update goes back in batches, not {self.strategy}"
         if len(back) > 1:
             return "rollback_percent, rollback_instances: give one of them"
+        if self.strategy == "AS_BEFORE":
+            return None
         if self.strategy == "ALL_AT_ONCE":
             return f"{given[0]}: an ALL_AT_ONCE update has no steps" if given else None
         if len(given) != 1:
@@ -145,6 +155,8 @@ class Guardrails(Specification):
 
     def patience_seconds(self, instances: int) -> int:
         """How long AWS may take for the update at the longest, beyond the time that instances need to start."""
+        if self.strategy == "AS_BEFORE":
+            return self.longest_seconds
         return self.maximum_execution_seconds or self.baking_seconds(instances)
 
     @property

@@ -109,6 +109,33 @@ def test_a_guarded_promotion_drops_the_shadow_and_then_moves_traffic_in_steps(li
     assert len(updates(live)) == 3
 
 
+def test_the_endpoints_own_guardrails_outlive_our_updates_and_guard_the_promotion(live: Flow) -> None:
+    own = blue_green("ALL_AT_ONCE", termination=60)
+    again = live.cloud.config([live.cloud.variant("Prod", live.incumbent, InitialInstanceCount=2)],
+                              DataCaptureConfig=live.cloud.capture_config("live"))  # fmt: skip
+    live.cloud.sagemaker.update_endpoint(
+        EndpointName=live.endpoint_name, EndpointConfigName=again, DeploymentConfig=own
+    )
+    assert live.now == ("InService", again)
+    live.to_shadow()
+    # Somebody updates it otherwise: what the endpoint shows now is not what it had before this deployment.
+    live.cloud.sagemaker.update_endpoint(
+        EndpointName=live.endpoint_name,
+        EndpointConfigName=live.names.shadow_config,
+        DeploymentConfig=blue_green("ALL_AT_ONCE"),
+    )
+    assert live.now == ("InService", live.names.shadow_config)
+    live.promote(guardrails={"strategy": "AS_BEFORE"})
+    assert live.cloud.describe(live.endpoint_name)["LastDeploymentConfig"] == own
+
+
+def test_without_guardrails_of_its_own_there_are_none_to_use_again(live: Flow) -> None:
+    live.to_shadow()
+    with pytest.raises(AirflowFailException, match="the endpoint had no DeploymentConfig when this deployment began"):
+        live.promote(guardrails={"strategy": "AS_BEFORE"})
+    assert live.now == ("InService", live.names.shadow_config)
+
+
 def test_the_guarded_update_begins_from_the_baseline(live: Flow) -> None:
     live.to_shadow()
     live.changes.kill_after(2)  # the promoted config, the update to the baseline

@@ -94,6 +94,8 @@ def test_alarms_of_the_user_and_ours_stand_together() -> None:
             {"strategy": "ALL_AT_ONCE", "termination_wait_seconds": 60, "alarm_names": [str(n) for n in range(11)]},
             "alarm_names: AWS takes at most 10",
         ),
+        ({"strategy": "AS_BEFORE", "alarm_names": ["a"]}, "alarm_names: AS_BEFORE takes everything as it was"),
+        ({"strategy": "AS_BEFORE", "step_percent": 10}, "step_percent: AS_BEFORE takes everything as it was"),
         ({"strategy": "ALL_AT_ONCE", "canary": 1}, "guardrails.canary=1: is not an argument here"),
     ],
 )
@@ -132,6 +134,18 @@ def test_what_does_not_fit_productions_instances_is_refused(fields: dict[str, An
     with pytest.raises(PlanError) as raised:
         parse(**fields).to_aws(instances=count, instance_type=TYPE)
     assert rule in str(raised.value)
+
+
+def test_guardrails_of_others_may_take_as_long_as_aws_allows() -> None:
+    assert parse(strategy="AS_BEFORE").patience_seconds(4) == 8 * 3600
+    assert parse(strategy="ALL_AT_ONCE").longest_seconds == 8 * 3600
+    assert parse(strategy="ALL_AT_ONCE", maximum_execution_seconds=900).longest_seconds == 900
+
+
+def test_nothing_of_a_form_that_was_left_empty_is_no_guardrails() -> None:
+    assert Guardrails.of(None) is None
+    assert Guardrails.of({"strategy": None, "step_percent": "None", "alarm_names": ""}) is None
+    assert Guardrails.of({"strategy": "ALL_AT_ONCE", "step_percent": None}) == parse(strategy="ALL_AT_ONCE")
 
 
 def test_too_many_alarms_together_and_inferentia_are_refused() -> None:
