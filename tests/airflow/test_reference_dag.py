@@ -164,3 +164,37 @@ def test_a_new_endpoint_is_made_with_both_variants_and_promoted(world: World, ru
     config, model, shadows = world.serving(endpoint)
     assert (config.split("-")[2], model.split("-")[2], shadows) == ("promoted", "candidate", 0)
     assert callers.failures == []
+
+
+def test_a_guarded_promotion_is_green_and_leaves_no_alarm(world: World, run_reference_dag: Run) -> None:
+    endpoint = world.live_endpoint()
+    callers = world.callers(endpoint).start()
+    try:
+        run, home = run_reference_dag(
+            {
+                "endpoint_name": endpoint,
+                "candidate_model_data_url": world.model_data(GOOD),
+                "guardrail_strategy": "ALL_AT_ONCE",
+                "guardrail_termination_wait_seconds": 3,
+                "guardrail_alarms_from_policy": True,
+                "smoke_test": "required",
+            }
+        )
+    finally:
+        callers.stop()
+    assert run.state == "success", failed_log(run)
+    assert run.tasks[GROUP + "rollback"] == "skipped"
+    config, model, shadows = world.serving(endpoint)
+    assert (config.split("-")[2], model.split("-")[2], shadows) == ("promoted", "candidate", 0)
+    described = world.sagemaker.describe_endpoint(EndpointName=endpoint)
+    guarded = described["LastDeploymentConfig"]
+    assert guarded["BlueGreenUpdatePolicy"]["TerminationWaitInSeconds"] == 3
+    assert [each["AlarmName"] for each in guarded["AutoRollbackConfiguration"]["Alarms"]] == [
+        config.replace("-promoted-", "-guard-") + "-errors"
+    ]
+    alarms = world.aws.boto3_client("cloudwatch").describe_alarms(AlarmNamePrefix=endpoint)["MetricAlarms"]
+    assert alarms == []
+    watched = home.xcom(run.run_id, GROUP + "watch_promotion")
+    assert (watched["promoted"], watched["smoke"]["sent"]) == (True, True)
+    assert watched["watched_minutes"] > 0
+    assert callers.failures == []
