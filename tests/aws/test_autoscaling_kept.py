@@ -359,3 +359,21 @@ def test_counts_of_different_types_are_not_taken_over(make_flow: Any) -> None:  
     assert flow.instances == 2
     flow.rollback()
     assert (production(flow), flow.instances) == (("Prod", "ml.m5.xlarge"), 1)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_guarded_promotion_keeps_and_restores_it_too(tested: Scaling, killed: bool) -> None:
+    """The shadow goes first, which deregisters it, then the type changes under guardrails."""
+    flow, before = tested.flow, tested.seen("Prod")
+    give_shadow(flow, shadow_autoscaling=SHADOW_SCALING)
+    tested.asked.clear()
+    arguments: dict[str, Any] = {"promote_infrastructure": "shadow", "guardrails": {"strategy": "ALL_AT_ONCE"}}
+    if killed:
+        tested.kill_after(REGISTER)
+        with pytest.raises(Killed):
+            flow.promote(**arguments)
+    flow.promote(**arguments)
+    assert production(flow) == ("Prod", "ml.c5.large")
+    assert tested.asked[:3] == [DEREGISTER, DEREGISTER, REGISTER]
+    assert tested.seen("Shadow")["targets"] == []
+    assert tested.seen("Prod") == before

@@ -75,6 +75,25 @@ def test_blocks_with_requests_on_one_side_only_do_not_count() -> None:
     assert found.as_text() == "nothing to compare production with; 60 blocks without figures on both sides"
 
 
+def test_times_of_day_that_were_not_seen_before_are_not_compared() -> None:
+    """In every other block, of which there is nothing before, production fails as it may do every day at that time."""
+    random = np.random.default_rng(9)
+    seen, unseen = period(random, 120), period(random, 120, rate=0.3)
+
+    def mixed(own: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(other[number] if number % 2 else own[number] for number in range(120))
+
+    nothing = (0,) * 120
+    errors = RateMeasure(
+        events=mixed(seen.errors.events, unseen.errors.events),
+        trials=mixed(seen.errors.trials, unseen.errors.trials),
+        reference_events=mixed(seen.errors.reference_events, nothing),
+        reference_trials=mixed(seen.errors.reference_trials, nothing),
+    )
+    found = guard_finding(GUARD, [Period(errors, seen.latency)], all_periods=1, precision=20.0)
+    assert (found.breaches, found.blocks, found.missing) == ((), 60, 60)
+
+
 @pytest.mark.parametrize("value", [None, "off", "OFF", False, "None", ""])
 def test_it_can_be_switched_off(value: Any) -> None:
     assert read_production_guard(value, Policy(gates=(Agreement(minimum=0.9),))) is None
