@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shadow_provider.evidence.engine.store import ReadableStore
-from shadow_provider.evidence.lines import BadLineError, member, parse_object, payload
+from shadow_provider.evidence.lines import BadLineError, inference_time, member, parse_object, payload
 from shadow_provider.evidence.objects import join_key
 from shadow_provider.evidence.window import hours
 
@@ -33,7 +33,7 @@ class CapturedRequest:
 def recent_request(
     store: ReadableStore, *, prefix: str, endpoint: str, variant: str, since: datetime, until: datetime
 ) -> CapturedRequest | None:
-    """The newest request with an answer that was captured of a variant, of the last 48 hours and 20 objects.
+    """The newest request up to a time that was captured with its answer, of the last 48 hours and 20 objects.
 
     Args:
         store: where captures are.
@@ -41,7 +41,7 @@ def recent_request(
         endpoint: the endpoint.
         variant: the production variant.
         since: captures are looked for from this hour on.
-        until: up to this hour.
+        until: requests that came later are not taken; to the second, as SageMaker writes it.
 
     Returns:
         None where there is none.
@@ -51,7 +51,7 @@ def recent_request(
     for hour in newest:
         listed = store.listed(f"{join_key(prefix, endpoint, variant)}{hour:%Y/%m/%d/%H}/")
         for key in sorted((each.key for each in listed if each.key.endswith(".jsonl")), reverse=True):
-            for request in _answered(store, key):
+            for request in _answered(store, key, until):
                 return request
             seen += 1
             if seen == _MOST_OBJECTS:
@@ -59,15 +59,17 @@ def recent_request(
     return None
 
 
-def _answered(store: ReadableStore, key: str) -> Iterator[CapturedRequest]:
+def _answered(store: ReadableStore, key: str, until: datetime) -> Iterator[CapturedRequest]:
     """The requests of an object that have an answer, newest first; what cannot be read is passed over."""
     with store.opened(key) as body:
         lines = body.read().split(b"\n")
     for number in range(len(lines), 0, -1):
         try:
-            data = member(parse_object(lines[number - 1]), "captureData")
+            record = parse_object(lines[number - 1])
+            data = member(record, "captureData")
+            moment = inference_time(member(record, "eventMetadata").get("inferenceTime"))
             given, answer = payload(data, "endpointInput"), payload(data, "endpointOutput")
         except BadLineError:
             continue
-        if given is not None and answer is not None:
+        if given is not None and answer is not None and moment <= until:
             yield CapturedRequest(given[0], given[1], answer[1], f"{key}:{number}")

@@ -53,7 +53,8 @@ class SageMakerShadowWatchOperator(DeploymentOperator):
     """Verifies the new production, sends it a request, and watches its first minutes against the time before.
 
     * Verified: the endpoint is on the promoted config, with its one production variant, weight and image, no shadow.
-    * Smoke: a real request of production's, from the captures, is answered with 2xx and the same media type.
+    * Smoke: a real request that production answered before, from the captures, is answered with 2xx and the same media
+      type.
     * Watch: errors and latency since then against production's before the promotion, by the policy's margins
       (``judge_watch`` has the rules). Requests before and none counted after is a failure: no data is no pass.
 
@@ -190,7 +191,7 @@ class SageMakerShadowWatchOperator(DeploymentOperator):
             endpoint=self.endpoint_name,
             variant=variant,
             since=origin.since,
-            until=now(),
+            until=origin.until,  # what the incumbent answered
         )
 
     # -- watched ------------------------------------------------------------------------------------------------------

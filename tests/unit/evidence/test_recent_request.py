@@ -35,6 +35,18 @@ def test_the_newest_request_with_an_answer_is_taken() -> None:
     assert found(s3, since=START + timedelta(hours=2)) is None
 
 
+def test_what_came_later_is_not_taken() -> None:
+    s3 = FakeS3()
+    s3.put(
+        key(11, "00-00"),
+        line(capture(given="before", time=START + timedelta(hours=1))),
+        line(capture(given="after", time=START + timedelta(hours=1, seconds=1))),
+    )
+    request = found(s3, until=START + timedelta(hours=1))
+    assert request is not None
+    assert request.body == b"before"
+
+
 def test_bytes_come_out_as_they_were_sent() -> None:
     s3 = FakeS3()
     record = capture(answer="x")
