@@ -15,6 +15,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 
 from shadow_provider.hooks import aws_errors
 from shadow_provider.hooks.asked import remember_what_is_asked
+from shadow_provider.hooks.documents import DocumentVerbs
 from shadow_provider.plan import tags as tagging
 from shadow_provider.plan.deployment import Deployment
 from shadow_provider.plan.endpoint_config import ShadowRun
@@ -43,7 +44,7 @@ class Ensured:
     created: bool
 
 
-class SageMakerShadowHook(AwsBaseHook):
+class SageMakerShadowHook(DocumentVerbs, AwsBaseHook):
     """SageMaker, and what a shadow deployment needs of S3 and CloudWatch, through one Airflow connection.
 
     Args of ``AwsBaseHook`` hold: ``aws_conn_id``, ``region_name``, ``verify``, ``config``. Unlike its base, this hook
@@ -357,35 +358,6 @@ class SageMakerShadowHook(AwsBaseHook):
         else:
             self.log.info("Deleted %s %s", kind, name)
 
-    # -- documents in S3 ----------------------------------------------------------------------------------------------
-
-    def read_document(self, s3_uri: str) -> bytes | None:
-        """Read an object; None if there is none, which S3 says only to callers with ``s3:ListBucket``."""
-        bucket, key = _bucket_and_key(s3_uri)
-        try:
-            # The body is read inside: a connection may be lost half-way through it.
-            return self.retrying(lambda: bytes(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()))
-        except ClientError as error:
-            if aws_errors.is_no_such_object(error):
-                return None
-            raise
-
-    def write_document_once(self, s3_uri: str, body: bytes, *, content_type: str) -> bytes:
-        """Write an object unless it exists (S3's If-None-Match), and return what stands there now."""
-        bucket, key = _bucket_and_key(s3_uri)
-        try:
-            self.retrying(
-                lambda: self.s3.put_object(
-                    Bucket=bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*"
-                ),
-                also=aws_errors.is_conditional_conflict,
-            )
-        except ClientError as error:
-            if not aws_errors.is_precondition_failed(error) or (standing := self.read_document(s3_uri)) is None:
-                raise
-            return standing
-        return body
-
     # -- repeating ----------------------------------------------------------------------------------------------------
 
     def retrying(self, call: Callable[[], Result], *, also: Callable[[ClientError], bool] | None = None) -> Result:
@@ -412,8 +384,3 @@ def _say_why(state: RetryCallState) -> None:
     logging.getLogger(__name__).warning(
         "Asking again (try %d), for AWS did not carry out %s", state.attempt_number + 1, aws_errors.cause(error)
     )
-
-
-def _bucket_and_key(s3_uri: str) -> tuple[str, str]:
-    bucket, _, key = s3_uri.removeprefix("s3://").partition("/")
-    return bucket, key

@@ -43,7 +43,7 @@ def shared_hook(
                 config=dict(botocore_config) if botocore_config else None,
             )
             # Build the clients here, under the lock: on first use by many threads at once each would build its own.
-            _ = hook.sagemaker, hook.cloudwatch
+            _ = hook.sagemaker, hook.cloudwatch, hook.s3
             _hooks[key] = (time.monotonic() + _LIFETIME_SECONDS, hook)
         return hook
 

@@ -33,12 +33,16 @@ _NAME_RULE = (
     "(no underscore, dot or colon)"
 )
 INSTANCE_TYPE_PATTERN = r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$"
+ACCOUNT_PATTERN = r"^\d{12}$"
+REGION_PATTERN = r"^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$"
 ROLE_ARN_PATTERN = r"^arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+$"  # botocore: sagemaker RoleArn
 
 _CAPITAL_INSIDE = re.compile(r"(?<!^)(?=[A-Z])")
 
 _RULES_OF_PATTERNS = {
     NAME_PATTERN: _NAME_RULE,
+    ACCOUNT_PATTERN: "must be an AWS account id of 12 digits, as text",
+    REGION_PATTERN: "must be an AWS region such as eu-central-1",
     INSTANCE_TYPE_PATTERN: "must be an instance type of SageMaker such as ml.m5.xlarge",
     ROLE_ARN_PATTERN: "must be the ARN of an IAM role such as arn:aws:iam::123456789012:role/sagemaker-execution",
 }
@@ -72,6 +76,8 @@ def _check_s3_uri(value: str) -> str:
 
 
 InstanceType = Annotated[str, StringConstraints(pattern=INSTANCE_TYPE_PATTERN)]
+AccountId = Annotated[str, StringConstraints(pattern=ACCOUNT_PATTERN)]
+Region = Annotated[str, StringConstraints(pattern=REGION_PATTERN)]
 RoleArn = Annotated[str, StringConstraints(pattern=ROLE_ARN_PATTERN, max_length=2048)]
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=63)]
 S3Uri = Annotated[str, StringConstraints(max_length=1024), AfterValidator(_check_s3_uri)]

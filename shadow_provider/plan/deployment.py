@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from shadow_provider.plan import tags as tagging
-from shadow_provider.plan.arguments import MaybeNone, Name, Specification
+from shadow_provider.plan.arguments import AccountId, MaybeNone, Name, Region, S3Uri, Specification
+from shadow_provider.plan.errors import WrongAccountError
 from shadow_provider.plan.names import DeploymentNames, deployment_names
 from shadow_provider.plan.variants import DataCapture, ProductionVariant, ShadowVariant
 
@@ -51,6 +52,37 @@ class Deployment(Specification):
     def owns(self, tags: dict[str, str]) -> bool:
         """Tell whether a resource with these tags was made by this deployment."""
         return tagging.is_ours(tags, endpoint_name=self.endpoint_name, deployment_id=self.deployment_id)
+
+
+class Safeguards(Specification):
+    """What must hold before a task of a deployment does anything.
+
+    Attributes:
+        lease_s3_uri: prefix of the lease that keeps other deployments off the endpoint; None for no lease.
+        expected_account_id: the AWS account that the connection must lead to; None for any.
+        expected_region: the AWS region that it must lead to; None for any.
+    """
+
+    lease_s3_uri: Annotated[S3Uri | None, MaybeNone] = None
+    expected_account_id: Annotated[AccountId | None, MaybeNone] = None
+    expected_region: Annotated[Region | None, MaybeNone] = None
+
+    def check_place(self, account_id: str, region: str) -> None:
+        """Compare where the connection leads to with where it should.
+
+        Raises:
+            WrongAccountError: it leads elsewhere.
+        """
+        wrong = [
+            f"{name}={wanted!r}, but the connection leads to {found!r}"
+            for name, wanted, found in (
+                ("expected_account_id", self.expected_account_id, account_id),
+                ("expected_region", self.expected_region, region),
+            )
+            if wanted is not None and wanted != found
+        ]
+        if wrong:
+            raise WrongAccountError(f"{'; '.join(wrong)}. Nothing was changed: check aws_conn_id and region_name.")
 
 
 class ShadowPlan(Specification):

@@ -15,6 +15,10 @@ class PlanError(ShadowError, ValueError):
     """An argument breaks a rule: the message names the argument, its value and the rule."""
 
 
+class WrongAccountError(PlanError):
+    """The connection leads to another AWS account or region than the deployment is meant for."""
+
+
 class ForeignResourceError(ShadowError):
     """A resource with a name of ours exists, but it is not ours or has other content."""
 
@@ -57,3 +61,15 @@ class ModelPackageBusyError(MayPassError):
 
 class ProductionHarmedError(ShadowError):
     """Production itself is surely worse since the shadow was added than its guard allows."""
+
+
+class LeaseHeldError(ShadowError):
+    """Another deployment holds the endpoint, or the endpoint does not allow to take it over."""
+
+
+class LeaseLostError(ShadowError):
+    """This deployment held the endpoint, and another one holds it now: nothing more may be changed."""
+
+
+class LeaseContestedError(MayPassError):
+    """Another deployment is claiming the endpoint at this moment; a little later it is clear who has it."""
