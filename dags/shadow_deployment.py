@@ -54,6 +54,31 @@ PARAMS = {
     ),
     "aws_conn_id": text("aws_default", "Airflow connection to AWS.", ENDPOINT, title="AWS connection"),
     "region_name": text(None, "Empty: the connection's region.", ENDPOINT, title="Region"),
+    "expected_account_id": text(
+        None, "Fail before anything is done unless the connection leads to this AWS account. Empty: any.", ENDPOINT,
+        title="Expected account", pattern="^\\d{12}$",
+    ),
+    "expected_region": text(None, "The same for the region. Empty: any.", ENDPOINT, title="Expected region"),
+    "when_held": Param(
+        "wait",
+        "What to do while another deployment has the endpoint.",
+        type="string",
+        enum=["wait", "fail"],
+        title="When the endpoint is held",
+        section=ENDPOINT,
+    ),
+    "hold_timeout_hours": number(
+        24.0, "How long to wait for it.", ENDPOINT, title="Wait for the endpoint (hours)", kind="number",
+        exclusiveMinimum=0,
+    ),
+    "lease_s3_uri": text(
+        None,
+        "Where the lease lies that keeps two deployments apart; the same for every DAG that deploys to this endpoint. "
+        "Empty: beside the endpoint's own captures.",
+        ENDPOINT,
+        title="Lease",
+        pattern=S3_PATTERN,
+    ),
     "candidate_image": text(
         None, "Registry path of the candidate's serving image.", CANDIDATE, title="Image"
     ),
@@ -331,6 +356,11 @@ with DAG(
         record_s3_uri=param("record_s3_uri"),
         production_guard=param("production_guard"),
         out_of_reach=param("out_of_reach"),
+        lease_s3_uri=param("lease_s3_uri"),
+        when_held=param("when_held"),
+        hold_timeout="{{ params.hold_timeout_hours * 3600 }}",
+        expected_account_id=param("expected_account_id"),
+        expected_region=param("expected_region"),
         fail_unless_promoted=param("fail_unless_promoted"),
         update_model_package=param("update_model_package"),
         asset="x-sagemaker://endpoint/{{ params.endpoint_name }}",

@@ -35,6 +35,7 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": _INTEGRATION,
                 "python-modules": [
                     "shadow_provider.operators.plan",
+                    "shadow_provider.operators.lease",
                     "shadow_provider.operators.model",
                     "shadow_provider.operators.endpoint_config",
                     "shadow_provider.operators.endpoint",
@@ -45,6 +46,7 @@ def get_provider_info() -> dict[str, Any]:
                     "shadow_provider.operators.rollback",
                     "shadow_provider.operators.cleanup",
                     "shadow_provider.operators.conclude",
+                    "shadow_provider.operators.orphans",
                 ],
             }
         ],
@@ -58,6 +60,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _INTEGRATION,
                 "python-modules": [
+                    "shadow_provider.triggers.lease",
                     "shadow_provider.triggers.endpoint",
                     "shadow_provider.triggers.evidence",
                     "shadow_provider.triggers.moment",

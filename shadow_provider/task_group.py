@@ -19,6 +19,11 @@ from shadow_provider.operators.evaluate import (
     DEFAULT_CAPTURE_LAG_SECONDS,
     SageMakerShadowEvaluateOperator,
 )
+from shadow_provider.operators.lease import (
+    DEFAULT_HOLD_TIMEOUT,
+    SageMakerShadowHoldEndpointOperator,
+    SageMakerShadowReleaseEndpointOperator,
+)
 from shadow_provider.operators.model import SageMakerShadowModelOperator
 from shadow_provider.operators.plan import SageMakerShadowPlanOperator
 from shadow_provider.operators.promote import SageMakerShadowPromoteOperator
@@ -89,6 +94,11 @@ def shadow_deployment(
     poll_interval: Any = DEFAULT_POLL_SECONDS,
     look_interval: Any = None,
     capture_lag: Any = DEFAULT_CAPTURE_LAG_SECONDS,
+    lease_s3_uri: Any = None,
+    when_held: Any = "wait",
+    hold_timeout: timedelta | float | Any = DEFAULT_HOLD_TIMEOUT,
+    expected_account_id: Any = None,
+    expected_region: Any = None,
     deployment_id: Any = DEFAULT_DEPLOYMENT_ID,
     deferrable: bool = DEFAULT_DEFERRABLE,
     cancel_on_kill: bool = False,
@@ -147,6 +157,12 @@ def shadow_deployment(
         poll_interval: seconds between two looks at the endpoint or at the count of requests.
         look_interval: seconds between two looks at the captures; None is the policy's.
         capture_lag: seconds that captures may take to arrive in S3.
+        lease_s3_uri: prefix of the lease that keeps other deployments off the endpoint, the same for every DAG that
+            deploys to it; by default beside the endpoint's own captures, see docs/lease.md.
+        when_held: while another deployment has the endpoint, ``wait`` or ``fail``.
+        hold_timeout: how long to wait for it, timedelta or seconds.
+        expected_account_id: fail before anything is done unless the connection leads to this AWS account.
+        expected_region: the same for the AWS region.
         deployment_id: see ``DeploymentOperator``.
         deferrable: wait in the triggerer.
         cancel_on_kill: whether a promotion whose task is killed on its worker is given up and rolled back, instead of
@@ -167,13 +183,14 @@ def shadow_deployment(
     common: dict[str, Any] = {
         "endpoint_name": endpoint_name,
         "deployment_id": deployment_id,
+        "expected_account_id": expected_account_id,
+        "expected_region": expected_region,
         "aws_conn_id": aws_conn_id,
         "region_name": region_name,
         "verify": verify,
         "botocore_config": botocore_config,
     }
     waiting = {"deferrable": deferrable, "poll_interval": poll_interval}
-    changing = {**common, **waiting, "timeout": timeout}
     with TaskGroup(
         group_id=group_id,
         tooltip="Shadow deployment of a SageMaker model: evidence, verdict, then promotion or rollback",
@@ -188,13 +205,25 @@ def shadow_deployment(
             promote_infrastructure=promote_infrastructure,
             **common,
         )
+        hold = SageMakerShadowHoldEndpointOperator(
+            task_id="hold_endpoint",
+            lease_s3_uri=lease_s3_uri,
+            data_capture=data_capture,
+            when_held=when_held,
+            timeout=hold_timeout,
+            **common,
+            **waiting,
+        )
+        # Without its result (it failed) there is no lease: the rollback must go back all the same.
+        held = {**common, "lease_s3_uri": hold.output}
+        changing = {**held, **waiting, "timeout": timeout}
         production = SageMakerShadowModelOperator(
             task_id="create_production_model",
             side="production",
             container=production_container,
             model_name=production_model_name,
             execution_role_arn=execution_role_arn,
-            **common,
+            **held,
         )
         candidate = SageMakerShadowModelOperator(
             task_id="create_shadow_model",
@@ -202,7 +231,7 @@ def shadow_deployment(
             container=candidate_container,
             model_name=candidate_model_name,
             execution_role_arn=execution_role_arn,
-            **common,
+            **held,
         )
         config = SageMakerShadowEndpointConfigOperator(
             task_id="create_endpoint_config",
@@ -212,11 +241,11 @@ def shadow_deployment(
             shadow_variant=shadow_variant,
             sampling_percentage=sampling_percentage,
             data_capture=data_capture,
-            **common,
+            **held,
         )
         deploy = SageMakerShadowEndpointOperator(task_id="deploy_endpoint", wait_for_completion=False, **changing)
         autoscaling = SageMakerShadowAutoscalingOperator(
-            task_id="autoscale_shadow", shadow_autoscaling=shadow_autoscaling, **common
+            task_id="autoscale_shadow", shadow_autoscaling=shadow_autoscaling, **held
         )
         in_service = SageMakerShadowEndpointSensor(task_id="wait_in_service", mode="reschedule", **changing)
         evidence = SageMakerShadowEvidenceSensor(
@@ -226,7 +255,7 @@ def shadow_deployment(
             deadline=deadline,
             production_guard=production_guard,
             mode="reschedule",
-            **common,
+            **held,
             **waiting,
         )
         evaluate = SageMakerShadowEvaluateOperator(
@@ -239,7 +268,7 @@ def shadow_deployment(
             record_s3_uri=record_s3_uri,
             production_guard=production_guard,
             deferrable=deferrable,
-            **common,
+            **held,
         )
         promote = SageMakerShadowPromoteOperator(
             task_id="promote",
@@ -257,7 +286,7 @@ def shadow_deployment(
             watch_minutes=watch_minutes,
             metric_lag=metric_lag,
             deferrable=deferrable,
-            **common,
+            **held,
         )
         # Runs whatever happened before, looks at AWS, and acts only where the endpoint is not where it should be.
         rollback = SageMakerShadowRollbackOperator(
@@ -268,7 +297,8 @@ def shadow_deployment(
             **changing,
         )
         clean_up = SageMakerShadowCleanupOperator(task_id="clean_up", trigger_rule=TriggerRule.NONE_FAILED, **common)
-        # The one leaf. A failed step makes it upstream_failed, so a clean rollback cannot turn a failed run green.
+        # It has no lease, for it may end after the release. A failed step makes it upstream_failed, so a clean rollback
+        # cannot turn a failed run green.
         conclude = SageMakerShadowConcludeOperator(
             task_id="conclude",
             decision=evaluate.output,
@@ -280,9 +310,12 @@ def shadow_deployment(
             trigger_rule=TriggerRule.NONE_FAILED,
             **common,
         )
-        plan >> [production, candidate] >> config >> deploy >> in_service
+        release = SageMakerShadowReleaseEndpointOperator(
+            task_id="release_endpoint", trigger_rule=TriggerRule.ALL_DONE, **held
+        )
+        plan >> hold >> [production, candidate] >> config >> deploy >> in_service
         in_service >> autoscaling >> evidence >> evaluate >> promote
-        promote >> watch >> rollback >> clean_up >> conclude
+        promote >> watch >> rollback >> clean_up >> [conclude, release]
         [evaluate, promote, watch, rollback] >> conclude
     return ShadowDeployment(group=group, evaluate=evaluate, promote=promote, watch=watch, conclude=conclude)
 

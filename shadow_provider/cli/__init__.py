@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from shadow_provider import __version__
-from shadow_provider.cli import control, demo, evaluating, local, planning, records
+from shadow_provider.cli import control, demo, evaluating, local, orphans, planning, records
 
 app = typer.Typer(
     name="sagemaker-shadow",
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 
 _DECISIONS = "Decisions"
+_DEPLOYMENTS = "Deployments"
 _LOCAL = "The local AWS"
 _DEMO = "Models, traffic and the demo"
 
@@ -44,6 +45,7 @@ app.command(rich_help_panel=_DECISIONS)(planning.plan)
 app.command(rich_help_panel=_DECISIONS)(evaluating.evaluate)
 app.command(rich_help_panel=_DECISIONS)(records.judge)
 app.command(rich_help_panel=_DECISIONS)(records.report)
+app.command(rich_help_panel=_DEPLOYMENTS)(orphans.orphans)
 app.command(rich_help_panel=_LOCAL)(local.local)
 app.command(rich_help_panel=_LOCAL)(local.watch)
 app.add_typer(control.fault, name="fault", rich_help_panel=_LOCAL)

@@ -72,6 +72,22 @@ class DocumentVerbs(abc.ABC):
         )
 
 
+class PlainDocuments(DocumentVerbs):
+    """The same with a boto3 client and the client's own repeating of calls."""
+
+    def __init__(self, s3: Any) -> None:
+        self._s3 = s3
+
+    @cached_property
+    def s3(self) -> Any:
+        """The boto3 client."""
+        return self._s3
+
+    def retrying(self, call: Callable[[], Result], *, also: Callable[[ClientError], bool] | None = None) -> Result:
+        """Call once."""
+        return call()
+
+
 def _bucket_and_key(s3_uri: str) -> tuple[str, str]:
     bucket, _, key = s3_uri.removeprefix("s3://").partition("/")
     return bucket, key

@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import ValidationError
 
+from shadow_provider.hooks.documents import DocumentVerbs
 from shadow_provider.hooks.lease_keeper import LeaseKeeper
-from shadow_provider.hooks.sagemaker_shadow import SageMakerShadowHook
 from shadow_provider.plan import tags as tagging
 from shadow_provider.plan.deployment import Deployment
 from shadow_provider.plan.endpoint_state import EndpointState
 from shadow_provider.plan.errors import PlanError, ShadowError
 from shadow_provider.plan.lease import Lease, described, left_shadow, objection
 
+if TYPE_CHECKING:
+    from shadow_provider.hooks.sagemaker_shadow import SageMakerShadowHook
+
 FOLDER = "shadow-leases"
+
+
+class EndpointReader(Protocol):
+    """What the place of a lease follows from."""
+
+    def endpoint_state(self, endpoint_name: str, /) -> EndpointState | None:
+        """Describe an endpoint; None if there is none of that name."""
+
+    def endpoint_config(self, name: str, /) -> dict[str, Any] | None:
+        """Describe an endpoint config; None if there is none of that name."""
+
+    def tags(self, arn: str, /) -> dict[str, str]:
+        """Return all tags of a resource."""
 
 
 class S3Leases:
     """Generations as objects ``<prefix>/shadow-leases/<endpoint>/<generation>.json``.
 
     Args:
-        hook: the connection.
+        hook: what reads and writes S3.
         lease_s3_uri: the prefix.
         endpoint_name: the endpoint.
     """
 
-    def __init__(self, hook: SageMakerShadowHook, lease_s3_uri: str, endpoint_name: str) -> None:
+    def __init__(self, hook: DocumentVerbs, lease_s3_uri: str, endpoint_name: str) -> None:
         self._hook = hook
         self._folder = f"{lease_s3_uri.rstrip('/')}/{FOLDER}/{endpoint_name}/"
 
@@ -94,7 +110,7 @@ def endpoint_objection(hook: SageMakerShadowHook, deployment: Deployment, taken_
     return objection(state, taken_from)
 
 
-def lease_place(hook: SageMakerShadowHook, endpoint_name: str, data_capture: Mapping[str, Any] | None) -> str:
+def lease_place(hook: EndpointReader, endpoint_name: str, data_capture: Mapping[str, Any] | None) -> str:
     """Return the prefix for an endpoint's lease where no person gave one: the destination of its captures.
 
     The endpoint's own capture comes first, since it is the same for all deployments; while a shadow runs, that is the
@@ -120,7 +136,7 @@ def lease_place(hook: SageMakerShadowHook, endpoint_name: str, data_capture: Map
     return str(place)
 
 
-def _own_capture(hook: SageMakerShadowHook, state: EndpointState | None) -> str | None:
+def _own_capture(hook: EndpointReader, state: EndpointState | None) -> str | None:
     name = state.active_config if state else None
     tags = _tags_of_config(hook, name)
     if tags.get(tagging.ROLE) == "shadow":
@@ -129,6 +145,6 @@ def _own_capture(hook: SageMakerShadowHook, state: EndpointState | None) -> str 
     return ((config or {}).get("DataCaptureConfig") or {}).get("DestinationS3Uri")
 
 
-def _tags_of_config(hook: SageMakerShadowHook, name: str | None) -> dict[str, str]:
+def _tags_of_config(hook: EndpointReader, name: str | None) -> dict[str, str]:
     config = hook.endpoint_config(name) if name else None
     return hook.tags(config["EndpointConfigArn"]) if config else {}

@@ -5,24 +5,28 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
-from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+from airflow.providers.amazon.aws.utils.mixins import AwsBaseHookMixin, aws_template_fields
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import Context, get_current_context
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
 from shadow_provider.hooks import aws_errors
+from shadow_provider.hooks.lease import lease_keeper
 from shadow_provider.hooks.sagemaker_shadow import SageMakerShadowHook
 from shadow_provider.links.sagemaker import SageMakerShadowEndpointLink
-from shadow_provider.plan.deployment import Deployment
+from shadow_provider.plan.deployment import Deployment, Safeguards
 from shadow_provider.plan.errors import AwsUnavailableError, MayPassError, PlanError, ShadowError
+from shadow_provider.plan.lease import SLACK
 
 # DAG and run: a retried, cleared or restarted run is the same deployment.
 DEFAULT_DEPLOYMENT_ID = "{{ dag.dag_id }}/{{ run_id }}"
+# Template fields of everything that belongs to a deployment.
+DEPLOYMENT_FIELDS = ("endpoint_name", "deployment_id", "lease_s3_uri", "expected_account_id", "expected_region")
 
 
 def is_templated(value: Any) -> bool:
@@ -86,13 +90,24 @@ def dag_and_run() -> tuple[str | None, str | None]:
     return context["dag"].dag_id, context["run_id"]
 
 
-class DeploymentArguments:
+class DeploymentArguments(AwsBaseHookMixin[SageMakerShadowHook]):
     """Mixin of everything that belongs to one deployment, operator or sensor."""
 
     endpoint_name: str
     deployment_id: str
+    lease_s3_uri: str | None
+    expected_account_id: str | None
+    expected_region: str | None
 
-    def take_deployment(self, endpoint_name: str, deployment_id: str) -> None:
+    def take_deployment(
+        self,
+        endpoint_name: str,
+        deployment_id: str,
+        *,
+        lease_s3_uri: str | None,
+        expected_account_id: str | None,
+        expected_region: str | None,
+    ) -> None:
         """Keep the arguments and check at DAG parse what is not a template.
 
         Raises:
@@ -100,6 +115,10 @@ class DeploymentArguments:
         """
         self.endpoint_name = endpoint_name
         self.deployment_id = deployment_id
+        self.lease_s3_uri = lease_s3_uri
+        self.expected_account_id = expected_account_id
+        self.expected_region = expected_region
+        Safeguards.parse_partly("", self._safeguards, is_templated)
         Deployment.parse_partly("", {"endpoint_name": endpoint_name, "deployment_id": deployment_id}, is_templated)
 
     @property
@@ -113,6 +132,50 @@ class DeploymentArguments:
         given = {"endpoint_name": self.endpoint_name, "deployment_id": self.deployment_id}
         return Deployment.parse("", given | {"dag": dag, "run": run})
 
+    @property
+    def _safeguards(self) -> dict[str, Any]:
+        return {
+            "lease_s3_uri": self.lease_s3_uri,
+            "expected_account_id": self.expected_account_id,
+            "expected_region": self.expected_region,
+        }
+
+    @property
+    def safeguards(self) -> Safeguards:
+        """What must hold before anything is done, from the rendered arguments.
+
+        Raises:
+            PlanError: a rendered argument breaks a rule.
+        """
+        return Safeguards.parse("", self._safeguards)
+
+    def check_place(self) -> None:
+        """Make sure, where the arguments ask for it, that the connection leads to the right account and region.
+
+        Raises:
+            WrongAccountError: it leads elsewhere.
+        """
+        safeguards = self.safeguards
+        if safeguards.expected_account_id or safeguards.expected_region:
+            account = self.hook.retrying(lambda: self.hook.account_id) if safeguards.expected_account_id else ""
+            safeguards.check_place(account, self.hook.sagemaker.meta.region_name)
+
+    def keep_lease(self, until: datetime | None = None) -> None:
+        """Make sure that no other deployment has the endpoint, and renew the lease; without a lease, do nothing.
+
+        Every change of the endpoint comes after this.
+
+        Args:
+            until: when this deployment's next step comes at the latest; by default now. The lease ends an hour later.
+
+        Raises:
+            LeaseLostError: another deployment has the endpoint: nothing may be changed any more.
+            LeaseContestedError: another deployment is about to take it; may pass.
+        """
+        place = self.safeguards.lease_s3_uri
+        if place is not None:
+            lease_keeper(self.hook, place, self.deployment).keep((until or datetime.now(tz=UTC)) + SLACK)
+
 
 class DeploymentOperator(DeploymentArguments, AwsBaseOperator[SageMakerShadowHook]):
     """Base of all operators of a deployment.
@@ -120,23 +183,48 @@ class DeploymentOperator(DeploymentArguments, AwsBaseOperator[SageMakerShadowHoo
     Args:
         endpoint_name: the endpoint.
         deployment_id: tells this deployment from others on the same endpoint. By default DAG and run.
+        lease_s3_uri: prefix of the lease that keeps other deployments off the endpoint, as
+            ``SageMakerShadowHoldEndpointOperator`` returned it; the task then refuses to go on when another deployment
+            has the endpoint. None for no lease: compare-and-set still stops what would overwrite a foreign change.
+        expected_account_id: fail, before anything is done, unless the connection leads to this AWS account.
+        expected_region: the same for the AWS region.
         kwargs: as in every operator of the amazon provider: ``aws_conn_id`` (must exist; None takes the machine's own
             credentials on purpose), ``region_name``, ``verify``, ``botocore_config``.
     """
 
     aws_hook_class = SageMakerShadowHook
-    template_fields: Sequence[str] = aws_template_fields("endpoint_name", "deployment_id")
+    template_fields: Sequence[str] = aws_template_fields(*DEPLOYMENT_FIELDS)
     operator_extra_links: tuple[BaseAwsLink, ...] = (SageMakerShadowEndpointLink(),)
     ui_color = "#e8f0fe"
+    renews_lease_at_start = True
+    """Whether the step begins with the renewal of its lease; otherwise it says itself when it needs it."""
 
-    def __init__(self, *, endpoint_name: str, deployment_id: str = DEFAULT_DEPLOYMENT_ID, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        endpoint_name: str,
+        deployment_id: str = DEFAULT_DEPLOYMENT_ID,
+        lease_s3_uri: str | None = None,
+        expected_account_id: str | None = None,
+        expected_region: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        self.take_deployment(endpoint_name, deployment_id)
+        self.take_deployment(
+            endpoint_name,
+            deployment_id,
+            lease_s3_uri=lease_s3_uri,
+            expected_account_id=expected_account_id,
+            expected_region=expected_region,
+        )
 
     def execute(self, context: Context) -> Any:
         """Run the step; errors that no retry can mend fail the task for good."""
         with final_errors():
             SageMakerShadowEndpointLink.remember(context, self, self.deployment.endpoint_name)
+            self.check_place()
+            if self.renews_lease_at_start:
+                self.keep_lease()
             return self.run_step(context)
 
     @abc.abstractmethod

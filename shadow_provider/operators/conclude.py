@@ -10,7 +10,7 @@ from airflow.sdk import Asset, AssetAlias, Context
 from shadow_provider.hooks.model_registry import record_verdict
 from shadow_provider.operators.base import DeploymentOperator, is_templated
 from shadow_provider.operators.promote import PROMOTE
-from shadow_provider.plan.arguments import none_of_jinja
+from shadow_provider.plan.arguments import is_true, none_of_jinja
 from shadow_provider.plan.errors import EndpointFailedError, PlanError
 from shadow_provider.plan.model_package import Approvals, Decided, PackageName
 
@@ -107,7 +107,7 @@ class SageMakerShadowConcludeOperator(DeploymentOperator):
             "model_package": self._tell_registry(),
         }
         self.log.info("%s: %s", verdict, summary)
-        if verdict != PROMOTE and _is_true(self.fail_unless_promoted):
+        if verdict != PROMOTE and is_true(self.fail_unless_promoted):
             raise EndpointFailedError(
                 f"The candidate was not promoted ({verdict}: {summary['reason']}) and was rolled back cleanly; "
                 "fail_unless_promoted asks for a failed run."
@@ -119,7 +119,7 @@ class SageMakerShadowConcludeOperator(DeploymentOperator):
     def _tell_registry(self) -> dict[str, Any] | None:
         package = PackageName.parse("", {"model_package": self.model_package}).model_package
         update = self.update_model_package
-        if package is None or not (isinstance(update, Mapping) or _is_true(update)):
+        if package is None or not (isinstance(update, Mapping) or is_true(update)):
             return None
         decided = Decided(
             verdict=self.decision["verdict"],
@@ -148,9 +148,3 @@ class SageMakerShadowConcludeOperator(DeploymentOperator):
     def _model_of(self, config_name: str) -> str | None:
         config = self.hook.endpoint_config(config_name)
         return config["ProductionVariants"][0].get("ModelName") if config else None
-
-
-def _is_true(value: Any) -> bool:
-    """Read a switch that a template may have turned into text."""
-    value = none_of_jinja(value)
-    return value.strip().lower() in {"true", "1", "yes"} if isinstance(value, str) else bool(value)

@@ -138,8 +138,9 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
             if record is not None:
                 return self._result(context, record, uri)
             pause = max(0.0, min(policy.look_interval_seconds, (deadline - now()).total_seconds()))
+            moment = now() + timedelta(seconds=pause)
+            self.keep_lease(moment)
             if self.deferrable:
-                moment = now() + timedelta(seconds=pause)
                 self.defer(trigger=DateTimeTrigger(moment=moment), method_name="execute_complete")
             time.sleep(pause)
 

@@ -38,6 +38,8 @@ class SageMakerShadowRollbackOperator(EndpointChangeOperator):
     """
 
     template_fields = tuple(sorted({*EndpointChangeOperator.template_fields, "unless_promoted", "guardrails"}))
+    # Where nothing is to be done, it does not matter who has the endpoint.
+    renews_lease_at_start = False
 
     def __init__(
         self,
@@ -81,6 +83,7 @@ class SageMakerShadowRollbackOperator(EndpointChangeOperator):
                 if self.deferrable:
                     tried = tried_on.isoformat() if tried_on else None
                     self.defer_wait(step.waits_for, None, deadline, tried_on=tried, until=deadline.isoformat())
+                self.keep_lease()
                 time.sleep(min(pause, remaining))
                 continue
             assert state is not None  # there is nothing to act on otherwise
@@ -94,6 +97,7 @@ class SageMakerShadowRollbackOperator(EndpointChangeOperator):
         return next_step(state, baseline=baseline, names=names, made_by_us=made_by_us, tried_on=tried_on)
 
     def _act(self, step: NextStep, state: EndpointState, baseline: str | None) -> None:
+        self.keep_lease()
         if step.step is RollbackStep.DELETE_FAILED_ENDPOINT:
             self.hook.delete_endpoint(self.endpoint_name)
             return

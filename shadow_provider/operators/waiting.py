@@ -8,13 +8,17 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.providers.amazon.aws.utils.mixins import AwsBaseHookMixin
 from airflow.providers.common.compat.sdk import AirflowException, conf
 from airflow.sdk import Context
 
 from shadow_provider.hooks.autoscaling import EndpointAutoscaling
-from shadow_provider.hooks.sagemaker_shadow import SageMakerShadowHook
-from shadow_provider.operators.base import DeploymentOperator, final_errors, is_templated, seconds
+from shadow_provider.operators.base import (
+    DeploymentArguments,
+    DeploymentOperator,
+    final_errors,
+    is_templated,
+    seconds,
+)
 from shadow_provider.plan.endpoint_state import EndpointState, Outcome, Progress, outcome_of
 from shadow_provider.plan.errors import EndpointFailedError, EndpointTimeoutError, WaitCancelledError
 from shadow_provider.triggers.endpoint import SageMakerShadowEndpointTrigger
@@ -26,12 +30,11 @@ DEFAULT_POLL_SECONDS = 30.0
 _NAP_SECONDS = 1.0
 
 
-class EndpointWait(AwsBaseHookMixin[SageMakerShadowHook]):
+class EndpointWait(DeploymentArguments):
     """Mixin of operators and sensors that wait for an endpoint."""
 
     log: Any
     defer: Callable[..., Any]
-    endpoint_name: str
     poll_interval: float
     timeout: float
 
@@ -57,7 +60,8 @@ class EndpointWait(AwsBaseHookMixin[SageMakerShadowHook]):
     def defer_wait(
         self, config_name: str | None, not_before: datetime | None, deadline: datetime, **resume: Any
     ) -> None:
-        """Go on waiting in the triggerer; ``resume`` comes back with the event."""
+        """Go on waiting in the triggerer, the lease renewed for as long; ``resume`` comes back with the event."""
+        self.keep_lease(deadline)
         asked = not_before.isoformat() if not_before else None
         self.defer(
             trigger=SageMakerShadowEndpointTrigger(
@@ -216,6 +220,7 @@ class ConfigChangeOperator(EndpointChangeOperator):
                 raise self._wait_cancelled(config_name, state)
             if self.deferrable:
                 self.defer_wait(config_name, not_before, deadline)
+            self.keep_lease()
             self._rest(min(pause, remaining))
 
     @property
@@ -239,7 +244,9 @@ class ConfigChangeOperator(EndpointChangeOperator):
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
         """Take the task up again after the trigger fired."""
         with final_errors():
-            return self.finish(context, self.look_after(event))
+            state = self.look_after(event)
+            self.keep_lease()
+            return self.finish(context, state)
 
     @abc.abstractmethod
     def finish(self, context: Context, state: EndpointState | None) -> Any:

@@ -236,6 +236,7 @@ class SageMakerShadowWatchOperator(DeploymentOperator):
         remaining = (moment - now()).total_seconds()
         if remaining <= 0:
             return
+        self.keep_lease(moment)
         if self.deferrable:
             trigger = SageMakerShadowMomentTrigger(moment=moment.isoformat(), resume=resume)
             self.defer(trigger=trigger, method_name="execute_complete")

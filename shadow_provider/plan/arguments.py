@@ -57,6 +57,12 @@ def none_of_jinja(value: Any) -> Any:
     return None if isinstance(value, str) and value.strip() in {"", "None"} else value
 
 
+def is_true(value: Any) -> bool:
+    """Read a switch that a template may have turned into text."""
+    value = none_of_jinja(value)
+    return value.strip().lower() in {"true", "1", "yes"} if isinstance(value, str) else bool(value)
+
+
 def given(value: Any) -> Any:
     """Return a rendered argument, or None where it says nothing: absent, or a mapping of nothing but absent values.
 

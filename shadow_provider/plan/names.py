@@ -14,6 +14,9 @@ from dataclasses import dataclass
 MAX_NAME_LENGTH = 63
 NAME_PATTERN = r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$"
 
+CONFIG_ROLES = ("baseline", "shadow", "promoted")
+MODEL_ROLES = ("candidate", "incumbent")
+
 _DIGEST_LENGTH = 10
 _NOT_LEGAL = re.compile(r"[^a-zA-Z0-9]+")
 
@@ -69,6 +72,11 @@ def resource_name(endpoint_name: str, deployment_id: str, role: str) -> str:
     tail = f"-{role}-{digest(endpoint_name, deployment_id)}"
     head = _NOT_LEGAL.sub("-", endpoint_name).strip("-")[: MAX_NAME_LENGTH - len(tail)].rstrip("-")
     return f"{head}{tail}" if head else tail.lstrip("-")
+
+
+def is_made_name(name: str, role: str) -> bool:
+    """Whether a name is one that ``resource_name`` may have made. Tags say whether it did."""
+    return re.search(rf"(^|-){role}-[0-9a-f]{{{_DIGEST_LENGTH}}}$", name) is not None
 
 
 def deployment_names(endpoint_name: str, deployment_id: str) -> DeploymentNames:

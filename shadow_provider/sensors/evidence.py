@@ -18,6 +18,7 @@ from shadow_provider.hooks.sagemaker_shadow import SageMakerShadowHook
 from shadow_provider.links.sagemaker import SageMakerShadowEndpointLink
 from shadow_provider.operators.base import (
     DEFAULT_DEPLOYMENT_ID,
+    DEPLOYMENT_FIELDS,
     DeploymentArguments,
     final_errors,
     is_templated,
@@ -69,6 +70,9 @@ class SageMakerShadowEvidenceSensor(DeploymentArguments, AwsBaseSensor[SageMaker
         production_guard: see ``SageMakerShadowEvaluateOperator``; production is looked at in between, at the policy's
             interval of looks.
         deployment_id: tells this deployment from others; see ``DeploymentOperator``.
+        lease_s3_uri: renewed at each look; see ``DeploymentOperator``.
+        expected_account_id: see ``DeploymentOperator``.
+        expected_region: see ``DeploymentOperator``.
         deferrable: wait in the triggerer. Otherwise ``mode`` says how: ``reschedule`` frees the worker slot.
         poll_interval: seconds between two looks.
         kwargs: as in every sensor of the amazon provider.
@@ -79,13 +83,7 @@ class SageMakerShadowEvidenceSensor(DeploymentArguments, AwsBaseSensor[SageMaker
 
     aws_hook_class = SageMakerShadowHook
     template_fields: Sequence[str] = aws_template_fields(
-        "endpoint_name",
-        "deployment_id",
-        "policy",
-        "minimum_duration",
-        "deadline",
-        "poll_interval",
-        "production_guard",
+        *DEPLOYMENT_FIELDS, "policy", "minimum_duration", "deadline", "poll_interval", "production_guard"
     )
     template_fields_renderers = {"policy": "json"}  # noqa: RUF012 - Airflow reads it from the class
     operator_extra_links = (SageMakerShadowEndpointLink(),)
@@ -100,12 +98,21 @@ class SageMakerShadowEvidenceSensor(DeploymentArguments, AwsBaseSensor[SageMaker
         deadline: timedelta | float | None = None,
         production_guard: Mapping[str, Any] | str | bool | None = ON,
         deployment_id: str = DEFAULT_DEPLOYMENT_ID,
+        lease_s3_uri: str | None = None,
+        expected_account_id: str | None = None,
+        expected_region: str | None = None,
         deferrable: bool = DEFAULT_DEFERRABLE,
         poll_interval: float = DEFAULT_POLL_SECONDS,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.take_deployment(endpoint_name, deployment_id)
+        self.take_deployment(
+            endpoint_name,
+            deployment_id,
+            lease_s3_uri=lease_s3_uri,
+            expected_account_id=expected_account_id,
+            expected_region=expected_region,
+        )
         self.policy = policy.model_dump(mode="json") if isinstance(policy, Policy) else policy
         self.minimum_duration = (
             minimum_duration.total_seconds() if isinstance(minimum_duration, timedelta) else minimum_duration
@@ -125,6 +132,7 @@ class SageMakerShadowEvidenceSensor(DeploymentArguments, AwsBaseSensor[SageMaker
         """Look once; then wait in the triggerer, or as the sensor's mode says."""
         with final_errors():
             SageMakerShadowEndpointLink.remember(context, self, self.endpoint_name)
+            self.check_place()
             self.poke_interval = seconds("poll_interval", self.poll_interval)
             wait = self._wait()
             if not self.deferrable:
@@ -140,17 +148,19 @@ class SageMakerShadowEvidenceSensor(DeploymentArguments, AwsBaseSensor[SageMaker
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once."""
         with final_errors():
+            self.keep_lease(datetime.now(tz=UTC) + timedelta(seconds=self.poke_interval))
             result = self._look(self._wait())
         return PokeReturnValue(is_done=result is not None, xcom_value=result)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Count anew after the trigger fired; a wait that ended only to look at production goes on."""
         with final_errors():
+            self.keep_lease()
             wait = self._wait()
             result = self._look(wait)
-        if result is None and (event or {}).get("status") == "timeout":
-            self.poke_interval = seconds("poll_interval", self.poll_interval)
-            self._defer(wait)
+            if result is None and (event or {}).get("status") == "timeout":
+                self.poke_interval = seconds("poll_interval", self.poll_interval)
+                self._defer(wait)
         if result is None:
             raise AirflowException(
                 f"The wait for evidence ended early: {(event or {}).get('reason') or event}. Running the task again "
@@ -211,6 +221,7 @@ class SageMakerShadowEvidenceSensor(DeploymentArguments, AwsBaseSensor[SageMaker
         pause = max(wait.policy.look_interval_seconds, _LEAST_GUARD_SECONDS)
         next_look = datetime.now(tz=UTC) + timedelta(seconds=pause)
         until = wait.deadline if wait.guard is None else min(wait.deadline, next_look)
+        self.keep_lease(until)
         self.defer(
             trigger=SageMakerShadowEvidenceTrigger(
                 endpoint_name=self.endpoint_name,

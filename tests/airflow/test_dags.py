@@ -40,6 +40,7 @@ def test_there_are_dags() -> None:
         "example_on_promotion",
         "example_steps",
         "shadow_deployment",
+        "shadow_orphans",
     ]
 
 
@@ -77,7 +78,13 @@ def test_the_group_is_chained_as_designed() -> None:
     def after(task: str) -> set[str]:
         return {name.rpartition(".")[2] for name in dag.get_task(f"shadow_deployment.{task}").downstream_task_ids}
 
-    assert after("plan") == {"create_production_model", "create_shadow_model"}
+    assert after("plan") == {"hold_endpoint"}
+    # Its result, the place of the lease, goes to all that may change the endpoint.
+    assert after("hold_endpoint") == {
+        "create_production_model", "create_shadow_model", "create_endpoint_config", "deploy_endpoint",
+        "wait_in_service", "autoscale_shadow", "wait_for_evidence", "evaluate", "promote",
+        "watch_promotion", "rollback", "release_endpoint",
+    }  # fmt: skip
     assert after("create_production_model") == {"create_endpoint_config"}
     assert after("create_shadow_model") == {"create_endpoint_config"}
     assert "deploy_endpoint" in after("create_endpoint_config")
@@ -89,8 +96,9 @@ def test_the_group_is_chained_as_designed() -> None:
     assert after("promote") == {"watch_promotion", "conclude"}
     assert after("watch_promotion") == {"rollback", "conclude"}
     assert after("rollback") == {"clean_up", "conclude"}
-    assert after("clean_up") == {"conclude"}
-    assert after("conclude") == set()
+    assert after("clean_up") == {"conclude", "release_endpoint"}
+    assert after("conclude") == after("release_endpoint") == set()
+    assert dag.get_task("shadow_deployment.release_endpoint").trigger_rule == "all_done"
     assert dag.get_task("shadow_deployment.rollback").trigger_rule == "all_done"
 
 

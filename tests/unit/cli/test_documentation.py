@@ -17,7 +17,7 @@ def test_every_command_is_documented(name: str) -> None:
     assert f"`{name}`" in TEXT or f"`{name} " in TEXT
 
 
-@pytest.mark.parametrize("name", ["plan", "evaluate", "judge", "report"])
+@pytest.mark.parametrize("name", ["plan", "evaluate", "judge", "report", "orphans"])
 def test_the_page_shows_only_options_that_there_are_and_all_exit_codes(name: str) -> None:
     section = TEXT.split(f"\n## {name}\n")[1].split("\n## ")[0]
     options = {option for parameter in COMMANDS[name].params for option in parameter.opts}
