@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -319,6 +320,11 @@ class SageMakerShadowHook(DocumentVerbs, AwsBaseHook):
         if prepare is not None:
             prepare(state)
         self._submit_update(request)
+
+    def remember_update(self, config_arn: str, state: EndpointState) -> None:
+        """Write into a config's tags, just before the update to it, when the endpoint had changed last until then."""
+        tags = tagging.to_aws({tagging.ASKED_SINCE: state.last_modified.astimezone(UTC).isoformat()})
+        self.retrying(lambda: self.sagemaker.add_tags(ResourceArn=config_arn, Tags=tags))
 
     def _submit_update(self, request: dict[str, Any]) -> None:
         try:

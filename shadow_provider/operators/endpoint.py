@@ -7,8 +7,9 @@ from typing import Any
 from airflow.sdk import Context
 
 from shadow_provider.operators.waiting import ConfigChangeOperator
+from shadow_provider.plan import tags as tagging
 from shadow_provider.plan.endpoint_state import EndpointState
-from shadow_provider.plan.errors import EndpointChangedError, PlanError
+from shadow_provider.plan.errors import EndpointBusyError, EndpointChangedError, EndpointFailedError, PlanError
 
 
 class SageMakerShadowEndpointOperator(ConfigChangeOperator):
@@ -16,6 +17,7 @@ class SageMakerShadowEndpointOperator(ConfigChangeOperator):
 
     The update is by compare-and-set: the endpoint must be on the baseline config that stands in the shadow config's
     tags. An endpoint that is on the shadow config already, or on its way to it, is left to it; any other is refused.
+    An update that SageMaker rolled back is not asked for again by a retry: it would fail once more.
 
     Args:
         kwargs: see ``ConfigChangeOperator``.
@@ -49,17 +51,38 @@ class SageMakerShadowEndpointOperator(ConfigChangeOperator):
             tags = self.deployment.tags("endpoint", {"endpoint_name": self.endpoint_name})
             self.hook.create_endpoint(self.endpoint_name, names.shadow_config, tags)
         else:
-            self.hook.update_endpoint(
-                self.endpoint_name,
-                names.shadow_config,
-                expected=frozenset({baseline}),
-                # Autoscaling may have moved production since the config was made.
-                keep_instance_counts=self.scaled(state, names.shadow_config),
-                prepare=lambda now: self.autoscaling.before_update(now, names.shadow_config),
-            )
+            self._update(state, baseline)
         if not self.wait_for_completion:
             return self._result(verified=False)
         return self.wait_then_finish(context, names.shadow_config, not_before=run.since)
+
+    def _update(self, state: EndpointState, baseline: str) -> None:
+        """Begin the change of an endpoint that is there."""
+        name = self.deployment.names.shadow_config
+        config = self.hook.endpoint_config(name)
+        if config is None:
+            raise EndpointBusyError(f"AWS does not show the endpoint config {name} now, which it showed before")
+        arn = config["EndpointConfigArn"]
+        asked_since = tagging.asked_since(self.hook.tags(arn))
+
+        def just_before(now: EndpointState) -> None:
+            if asked_since is not None and now.last_modified > asked_since:
+                raise EndpointFailedError(
+                    f"Endpoint {self.endpoint_name}: its update to {name} was asked for before, and it is "
+                    f"{now.summary()}: SageMaker rolled the change back, or somebody did. It is not tried again; start "
+                    "a new deployment."
+                )
+            self.autoscaling.before_update(now, name)
+            self.hook.remember_update(arn, now)
+
+        self.hook.update_endpoint(
+            self.endpoint_name,
+            name,
+            expected=frozenset({baseline}),
+            # Autoscaling may have moved production since the config was made.
+            keep_instance_counts=self.scaled(state, name),
+            prepare=just_before,
+        )
 
     def finish(self, context: Context, state: EndpointState | None) -> dict[str, Any]:
         """Return the result of a verified change."""

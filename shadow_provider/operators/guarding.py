@@ -115,8 +115,7 @@ class Guard:
 
     def remember(self, promoted_arn: str, state: EndpointState) -> None:
         """Write into the promoted config's tags that its guarded update is about to be asked for."""
-        tags = tagging.to_aws({tagging.GUARDED_SINCE: state.last_modified.astimezone(UTC).isoformat()})
-        self._hook.retrying(lambda: self._hook.sagemaker.add_tags(ResourceArn=promoted_arn, Tags=tags))
+        self._hook.remember_update(promoted_arn, state)
 
     def what_went_off(self) -> str:
         """Say which alarms of the update are in ALARM, for a message about an update that was rolled back."""
@@ -141,5 +140,4 @@ class Guard:
 
 def guarded_since(tags: Mapping[str, str]) -> datetime | None:
     """When the endpoint had changed last before the guarded update, by the promoted config's tags; None if never."""
-    mark = tags.get(tagging.GUARDED_SINCE)
-    return datetime.fromisoformat(mark) if mark else None
+    return tagging.asked_since(tags)

@@ -22,8 +22,9 @@ ENDPOINT = _PREFIX + "endpoint"
 ROLE = _PREFIX + "role"
 CONTENT = _PREFIX + "content"
 BASELINE_CONFIG = _PREFIX + "baseline-config"
-# On the promoted config, written just before its guarded update: when the endpoint had changed last until then.
-GUARDED_SINCE = _PREFIX + "guarded-since"
+# On the shadow config before the update to it, and on the promoted config before its guarded update: when the endpoint
+# had changed last until then. Without it a retry could not tell an update that SageMaker rolled back from none.
+ASKED_SINCE = _PREFIX + "asked-since"
 # For people and for the search for orphans only: no decision about what is ours looks at these three.
 DAG = _PREFIX + "dag"
 RUN = _PREFIX + "run"
@@ -32,6 +33,12 @@ CREATED = _PREFIX + "created"
 # AWS: a tag's value has at most 256 letters, digits, spaces and _ . : / = + - @ (botocore: sagemaker TagValue).
 _MAX_VALUE_LENGTH = 256
 _NOT_LEGAL = re.compile(r"[^A-Za-z0-9 _.:/=+\-@]")
+
+
+def asked_since(tags: Mapping[str, str]) -> datetime | None:
+    """When the endpoint had changed last before the update to a config, by that config's tags; None if never asked."""
+    mark = tags.get(ASKED_SINCE)
+    return datetime.fromisoformat(mark) if mark else None
 
 
 def tag_value(text: str) -> str:

@@ -176,7 +176,7 @@ def test_a_mark_without_its_update_does_not_stop_the_promotion(live: Flow, monke
     monkeypatch.undo()
     config = live.hook.endpoint_config(live.names.promoted_config)
     assert config is not None
-    assert tagging.GUARDED_SINCE in live.hook.tags(config["EndpointConfigArn"])
+    assert tagging.ASKED_SINCE in live.hook.tags(config["EndpointConfigArn"])
     live.promote(guardrails=CANARY)
     assert live.now == ("InService", live.names.promoted_config)
 

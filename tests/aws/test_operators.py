@@ -576,6 +576,31 @@ def test_a_silent_rollback_is_a_failure_with_awss_reason(live: Flow, deferrable:
     assert live.now == ("InService", live.baseline)
 
 
+def test_an_update_that_was_rolled_back_is_not_asked_for_again(live: Flow) -> None:
+    live.config(live.make_candidate(BROKEN))
+    live.deploy(wait_for_completion=False)
+    assert live.now == ("InService", live.baseline)
+    live.changes.made.clear()
+    with pytest.raises(AirflowFailException, match=f"asked for before.*{PING_FAILED}.*It is not tried again"):
+        live.deploy(wait_for_completion=False)
+    assert live.changes.made == []
+
+
+def test_an_update_that_was_never_sent_is_asked_for_again(live: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+    live.config(live.make_candidate())
+
+    def killed(request: dict[str, Any]) -> None:
+        raise Killed
+
+    monkeypatch.setattr(live.hook, "_submit_update", killed)
+    with pytest.raises(Killed):
+        live.deploy()
+    monkeypatch.undo()
+    assert tagging.ASKED_SINCE in live.hook.tags(live.shadow_config()["EndpointConfigArn"])
+    live.deploy()
+    assert live.now == ("InService", live.names.shadow_config)
+
+
 @BOTH_WAYS
 def test_a_creation_that_fails_is_a_failure_with_awss_reason(new: Flow, deferrable: bool) -> None:
     new.deferrable = deferrable
