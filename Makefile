@@ -4,6 +4,7 @@ PYTHON ?= python3
 CANDIDATE ?= good
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+CHAOS_ARGS ?=
 
 VENV := .venv
 LOWEST := .venv-lowest
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-lowest test-clients check format bench bench-evaluate bench-local bench-memory calibrate requirements clean
+.PHONY: help install demo test test-lowest test-clients chaos check format bench bench-evaluate bench-local bench-memory calibrate requirements clean
 
 help:  ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,6 +34,9 @@ test-lowest: $(LOWEST)/.installed  ## Run the tests with the lowest supported ve
 
 test-clients: $(VENV)/.installed $(CLIENTS:%=.venv-clients-%/.installed)  ## Run the local AWS against all its clients
 	$(BIN)/python -m pytest tests/clients $(PYTEST_ARGS)
+
+chaos: $(VENV)/.installed  ## Kill the pipeline just before and just after each of its AWS calls; CHAOS_ARGS=--help
+	$(BIN)/python -m tests.chaos $(CHAOS_ARGS)
 
 check: $(VENV)/.installed  ## Lint, formatting and types
 	$(BIN)/ruff check .

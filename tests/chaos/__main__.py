@@ -1,0 +1,133 @@
+"""All kill points and disturbances of all scenarios: prints counts, and what is wrong. ``make chaos`` runs it."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HOME = tempfile.TemporaryDirectory(prefix="shadow-provider-chaos-")
+os.environ["AIRFLOW_HOME"] = HOME.name
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+from tests.chaos.campaign import Calm, run_calm, run_killed, sample  # noqa: E402 - Airflow reads its home when imported
+from tests.chaos.cloud import Cloud, running_cloud  # noqa: E402
+from tests.chaos.disturbances import disturbances  # noqa: E402
+from tests.chaos.end_state import Findings  # noqa: E402
+from tests.chaos.evidence import put_clock_ahead  # noqa: E402
+from tests.chaos.scenarios import SCENARIOS  # noqa: E402
+from tests.chaos.warm import warm_up  # noqa: E402
+
+Job = tuple[str, str, Any]
+
+
+def main() -> int:
+    """Run, print, and return the exit code."""
+    asked = _arguments()
+    began = time.monotonic()
+    warm_up()
+    put_clock_ahead()
+    calms: dict[str, Calm] = dict(_spread([("calm", name, None) for name in asked.scenario], {}, asked))
+    jobs: list[Job] = []
+    if asked.what != "disturbances":
+        points = [
+            (name, point)
+            for name, calm in calms.items()
+            for point in calm.points
+            if point.changes or not asked.changes_only
+        ]
+        jobs += [("kill", *each) for each in (sample(points, asked.sample, asked.seed) if asked.sample else points)]
+    if asked.what != "kills":
+        jobs += [
+            ("disturb", name, each.what) for name, calm in calms.items() for each in disturbances(SCENARIOS[name], calm)
+        ]
+    totals: dict[tuple[str, str], Findings] = defaultdict(Findings)
+    numbers: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    for name, calm in calms.items():
+        totals["kill", name] += calm.findings
+        _tell("undisturbed", name, calm.findings)
+    for (kind, name, what), (reached, findings) in _spread(jobs, calms, asked):
+        numbers[kind, name][0] += 1
+        numbers[kind, name][1] += reached
+        totals[kind, name] += findings
+        _tell(str(what), name, findings)
+    _print_counts(totals, numbers)
+    print(f"{len(jobs)} disturbed runs in {(time.monotonic() - began) / 60:.1f} min")
+    return 1 if any(totals.values()) else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenario", action="append", choices=list(SCENARIOS), help="only these")
+    parser.add_argument("--what", choices=("all", "kills", "disturbances"), default="all")
+    parser.add_argument("--changes-only", action="store_true", help="only around calls that change something")
+    parser.add_argument("--sample", type=int, default=0, help="so many kill points instead of all")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes, each with its own local AWS")
+    parser.add_argument("--logs", type=Path, default=Path("build/chaos"), help="where logs of wrong runs are kept")
+    asked = parser.parse_args()
+    asked.scenario = asked.scenario or list(SCENARIOS)
+    return asked
+
+
+def _spread(jobs: list[Job], calms: dict[str, Calm], asked: argparse.Namespace) -> Iterator[tuple[Any, Any]]:
+    """Do the jobs in processes with a local AWS each; results as they come."""
+    waiting: Any = multiprocessing.get_context("fork").SimpleQueue()
+    done: Any = multiprocessing.get_context("fork").SimpleQueue()
+
+    def work() -> None:
+        with running_cloud() as cloud:
+            while (number := waiting.get()) is not None:
+                done.put(_do(cloud, jobs[number], calms, asked.logs))
+
+    workers = [multiprocessing.get_context("fork").Process(target=work) for _ in range(min(asked.jobs, len(jobs)))]
+    for worker in workers:
+        worker.start()
+    for number in [*range(len(jobs)), *(None for _ in workers)]:
+        waiting.put(number)
+    for _ in jobs:
+        yield done.get()
+    for worker in workers:
+        worker.join()
+
+
+def _do(cloud: Cloud, job: Job, calms: dict[str, Calm], logs: Path) -> tuple[Any, Any]:
+    kind, name, what = job
+    scenario = SCENARIOS[name]
+    try:
+        if kind == "calm":
+            return name, run_calm(cloud, scenario, logs)
+        if kind == "kill":
+            killed = run_killed(cloud, scenario, calms[name], what, logs)
+            return job, (killed.reached, killed.findings)
+        (found,) = (each for each in disturbances(scenario, calms[name]) if each.what == what)
+        return job, (True, found.run(cloud, calms[name], logs))
+    except Exception as error:
+        if kind == "calm":
+            raise
+        return job, (False, Findings(other=[f"the run could not be watched: {error!r}"]))
+
+
+def _tell(what: str, name: str, findings: Findings) -> None:
+    if findings:
+        print(f"{name}, {what}:", *str(findings).splitlines(), sep="\n    ", flush=True)
+
+
+def _print_counts(totals: dict[tuple[str, str], Findings], numbers: dict[tuple[str, str], list[int]]) -> None:
+    columns = ("runs", "reached", "wrong greens", "orphans", "double acts", "failed requests", "other differences")
+    print(f"{'':24}", *(f"{column:>17}" for column in columns), sep="")
+    for (kind, name), (runs, reached) in sorted(numbers.items()):
+        counts = [runs, reached, *(len(found) for found in vars(totals[kind, name]).values())]
+        print(f"{kind + ' ' + name:24}", *(f"{count:>17}" for count in counts), sep="")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

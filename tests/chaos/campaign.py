@@ -1,0 +1,139 @@
+"""All kill points of the scenarios, or a sample of them, each in a world of its own."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from airflow.sdk import DAG
+
+from tests.chaos.cloud import Cloud
+from tests.chaos.dags.pipeline import pipeline
+from tests.chaos.end_state import EndState, Findings, differences, end_state, wrong_greens
+from tests.chaos.evidence import put_evidence
+from tests.chaos.interruptions import Kill, KillPoint, kill_points
+from tests.chaos.runner import Interruption, Runner
+from tests.chaos.scenarios import SCENARIOS, Scenario
+
+RUN_ID = "manual__2026-01-01T00:00:00+00:00"
+
+
+@dataclass(frozen=True)
+class Calm:
+    """An undisturbed run of a scenario.
+
+    Attributes:
+        end: what is left.
+        points: every point at which a process of it can be killed.
+        findings: what is wrong without any disturbance.
+    """
+
+    end: EndState
+    points: Sequence[KillPoint]
+    findings: Findings
+
+
+@dataclass(frozen=True)
+class Killed:
+    """A run that was killed once.
+
+    Attributes:
+        reached: whether the process came to that point.
+        findings: what is wrong then.
+        log: everything that the run printed.
+    """
+
+    scenario: str
+    point: KillPoint
+    reached: bool
+    findings: Findings
+    log: Path
+
+
+@cache
+def dag_of(scenario: Scenario) -> DAG:
+    """The DAG that a scenario runs."""
+    return pipeline(new_endpoint=scenario.new_endpoint, guardrails=scenario.guardrails)
+
+
+def make_runner(
+    cloud: Cloud, scenario: Scenario, log: Path, interruption: Interruption | None = None, run_id: str = RUN_ID
+) -> Runner:
+    """One run of a scenario, yet to be begun."""
+    before = {
+        "evaluate": lambda: put_evidence(cloud, scenario),
+        "promote": lambda: cloud.set_faults(scenario.while_promoting),
+    }
+    return Runner(
+        dag_of(scenario), run_id, {"conf": scenario.conf}, cloud.connection_uri, log, interruption, before=before
+    )
+
+
+def fresh_log(directory: Path, name: str) -> Path:
+    """An empty file for a run's output."""
+    directory.mkdir(parents=True, exist_ok=True)
+    log = directory / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name)[:150]}.log"
+    log.unlink(missing_ok=True)
+    return log
+
+
+def run_calm(cloud: Cloud, scenario: Scenario, logs: Path) -> Calm:
+    """Run a scenario undisturbed."""
+    log = fresh_log(logs, f"{scenario.name}-undisturbed")
+    cloud.prepare(scenario)
+    runner = make_runner(cloud, scenario, log)
+    with cloud.caller(log) as failures:
+        runner.run()
+    calls = cloud.calls("task.", "trigger.")
+    end = end_state(cloud, runner)
+    findings = wrong_greens(scenario, end)
+    findings.failed_requests += failures
+    if (runner.state, end.outcome["verdict"]) != (scenario.state, scenario.verdict):
+        findings.other.append(f"{runner.state}, {end.outcome['verdict']}: not what was expected; see {log}")
+    return Calm(end, kill_points(calls), findings)
+
+
+def run_killed(cloud: Cloud, scenario: Scenario, calm: Calm, point: KillPoint, logs: Path) -> Killed:
+    """Run a scenario with one process killed at one point, retried as Airflow does, and look at the end."""
+    log = fresh_log(logs, f"{scenario.name}-{point}")
+    cloud.prepare(scenario)
+    kill = Kill(cloud, point)
+    runner = make_runner(cloud, scenario, log, kill)
+    with cloud.caller(log) as failures:
+        runner.run()
+    kill.end()
+    end = end_state(cloud, runner)
+    findings = differences(calm.end, end, failures)
+    findings += wrong_greens(scenario, end)
+    if not findings:
+        log.unlink()
+    return Killed(scenario.name, point, kill.struck, findings, log)
+
+
+def sample(points: Sequence[tuple[str, KillPoint]], number: int, seed: int) -> list[tuple[str, KillPoint]]:
+    """So many kill points, the same for the same seed; every scenario has its share."""
+    chance = random.Random(seed)
+    by_scenario = {name: [each for each in points if each[0] == name] for name in dict.fromkeys(p[0] for p in points)}
+    shares = [number // len(by_scenario) + (i < number % len(by_scenario)) for i in range(len(by_scenario))]
+    return [
+        each
+        for share, own in zip(shares, by_scenario.values(), strict=True)
+        for each in sorted(chance.sample(own, min(share, len(own))))
+    ]
+
+
+def undisturbed(cloud: Cloud, names: Sequence[str], logs: Path) -> dict[str, Calm]:
+    """The undisturbed runs of some scenarios."""
+    return {name: run_calm(cloud, SCENARIOS[name], logs) for name in names}
+
+
+def killed(
+    cloud: Cloud, calms: dict[str, Calm], points: Sequence[tuple[str, KillPoint]], logs: Path
+) -> Iterator[Killed]:
+    """Run each of some kill points."""
+    for name, point in points:
+        yield run_killed(cloud, SCENARIOS[name], calms[name], point, logs)
