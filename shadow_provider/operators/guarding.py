@@ -1,4 +1,4 @@
-"""What stands around a guarded update: its alarms, its DeploymentConfig, and the mark that it was asked for."""
+"""What stands around a guarded update: its alarms and its DeploymentConfig."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shadow_provider.hooks.alarms import PromotionAlarms
 from shadow_provider.hooks.sagemaker_shadow import SageMakerShadowHook
-from shadow_provider.plan import tags as tagging
 from shadow_provider.plan.alarms import Fleet, plan_alarms
 from shadow_provider.plan.deployment import Deployment
-from shadow_provider.plan.endpoint_state import EndpointState
 from shadow_provider.plan.errors import PlanError
 from shadow_provider.plan.guardrails import Guardrails
 from shadow_provider.plan.kept_guardrails import kept_config
@@ -113,10 +111,6 @@ class Guard:
             self._hook.log.warning("CloudWatch: %s", note)
         return figures
 
-    def remember(self, promoted_arn: str, state: EndpointState) -> None:
-        """Write into the promoted config's tags that its guarded update is about to be asked for."""
-        self._hook.remember_update(promoted_arn, state)
-
     def what_went_off(self) -> str:
         """Say which alarms of the update are in ALARM, for a message about an update that was rolled back."""
         try:
@@ -136,8 +130,3 @@ class Guard:
     def take_down(self) -> None:
         """Delete the alarms that were made."""
         self._alarms.delete_ours()
-
-
-def guarded_since(tags: Mapping[str, str]) -> datetime | None:
-    """When the endpoint had changed last before the guarded update, by the promoted config's tags; None if never."""
-    return tagging.asked_since(tags)

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.sdk import Context
 
 from shadow_provider.operators.base import is_templated
-from shadow_provider.operators.guarding import Guard, guarded_since
+from shadow_provider.operators.guarding import Guard
 from shadow_provider.operators.waiting import ConfigChangeOperator
 from shadow_provider.plan.arguments import given, none_of_jinja
 from shadow_provider.plan.endpoint_config import baseline_of_live_endpoint, promoted_request
@@ -25,7 +25,7 @@ from shadow_provider.plan.errors import (
 from shadow_provider.plan.guardrails import Guardrails, plain
 from shadow_provider.plan.infrastructure import infrastructure, promoted_variant
 from shadow_provider.plan.promotion import PromotionStep, next_step
-from shadow_provider.plan.tags import to_aws
+from shadow_provider.plan.tags import asked_since, to_aws
 from shadow_provider.policy.policy import Policy
 from shadow_provider.policy.reading import read_policy
 
@@ -42,8 +42,8 @@ class SageMakerShadowPromoteOperator(ConfigChangeOperator):
 
     Without guardrails one update leads there. With them there are two: a plain one that drops the shadow, back to the
     baseline config, and a guarded one from there, in which nothing but the model changes (docs/promotion.md says why).
-    A guarded update that SageMaker rolled back is a failure for good, with AWS's reason and the alarms that are in
-    ALARM; it is not tried again by a retry either.
+    An update that SageMaker rolled back is a failure for good, with AWS's reason and, where it was guarded, the alarms
+    that are in ALARM; it is not tried again by a retry either.
 
     Args:
         verdict: the verdict, as the evaluate operator returns it. There is no default: nothing is promoted by accident.
@@ -93,15 +93,17 @@ class SageMakerShadowPromoteOperator(ConfigChangeOperator):
         state = self._present_state()
         promoted, tags = self._ensure_config(state)
         baseline = self.hook.way_back(self.deployment)
-        names, since = self.deployment.names, guarded_since(tags)
-        step = next_step(
-            state, baseline=baseline or "", names=names, guarded=guardrails is not None, guarded_since=since
-        )
+        names, since = self.deployment.names, asked_since(tags)
+        step = next_step(state, baseline=baseline or "", names=names, guarded=guardrails is not None, asked_since=since)
         self.log.info("Promotion on endpoint %s: %s (%s)", self.endpoint_name, step.value, state.summary())
         if step is PromotionStep.ROLLED_BACK:
             raise self._rolled_back(state, guard)
+
+        def remember(now: EndpointState) -> None:
+            self.hook.remember_update(promoted["EndpointConfigArn"], now)
+
         if guard is None or guardrails is None:
-            self._update(state, names.promoted_config, expected=names.shadow_config)
+            self._update(state, names.promoted_config, expected=names.shadow_config, prepare=remember)
             return self._wait(context, names.promoted_config, not_before=promoted["CreationTime"])
         instances = self._instances(promoted, state)
         patience = guardrails.patience_seconds(instances)
@@ -118,7 +120,7 @@ class SageMakerShadowPromoteOperator(ConfigChangeOperator):
             names.promoted_config,
             expected=str(baseline),
             deployment_config=deployment_config,
-            prepare=lambda now: guard.remember(promoted["EndpointConfigArn"], now),
+            prepare=remember,
         )
         not_before = state.last_modified + _MOMENT
         return self._wait(context, names.promoted_config, not_before=not_before, patience=patience)
@@ -192,7 +194,7 @@ class SageMakerShadowPromoteOperator(ConfigChangeOperator):
     def _rolled_back(self, state: EndpointState, guard: Guard | None) -> EndpointFailedError:
         fired = f" {guard.what_went_off()}." if guard else ""
         return EndpointFailedError(
-            f"Endpoint {self.endpoint_name}: its guarded update to {self.deployment.names.promoted_config} was asked "
+            f"Endpoint {self.endpoint_name}: its update to {self.deployment.names.promoted_config} was asked "
             f"for before, and it is {state.summary()}: SageMaker rolled the change back, or somebody did.{fired} It is "
             "not tried again; start a new deployment."
         )

@@ -24,7 +24,7 @@ class PromotionStep(enum.Enum):
 
 
 def next_step(
-    state: EndpointState, *, baseline: str, names: DeploymentNames, guarded: bool, guarded_since: datetime | None
+    state: EndpointState, *, baseline: str, names: DeploymentNames, guarded: bool, asked_since: datetime | None
 ) -> PromotionStep:
     """Say what brings the endpoint to its promoted config. Whether that may be done is asked again where it is done.
 
@@ -33,16 +33,12 @@ def next_step(
         baseline: the baseline config by the deployment's tags.
         names: the deployment's names.
         guarded: whether the promotion is to be guarded.
-        guarded_since: the endpoint's ``last_modified`` just before the guarded update was asked for; None if it has not
-            been. An endpoint that has changed since and is on the baseline was rolled back: it is not tried again, for
-            production would be given to the candidate a second time.
+        asked_since: the endpoint's ``last_modified`` just before the update to the promoted config was asked for; None
+            if it has not been. An endpoint that has changed since and is not on it was rolled back: it is not tried
+            again, for production would be given to the candidate a second time.
     """
     if names.promoted_config in (state.active_config, state.pending_config):
         return PromotionStep.UNDER_WAY
-    if not guarded:
-        return PromotionStep.PROMOTE
-    if state.active_config != baseline:
-        return PromotionStep.DROP_SHADOW
-    if guarded_since is not None and state.last_modified > guarded_since and not state.in_progress:
+    if asked_since is not None and state.last_modified > asked_since and not state.in_progress:
         return PromotionStep.ROLLED_BACK
-    return PromotionStep.PROMOTE
+    return PromotionStep.DROP_SHADOW if guarded and state.active_config != baseline else PromotionStep.PROMOTE

@@ -22,8 +22,8 @@ ENDPOINT = _PREFIX + "endpoint"
 ROLE = _PREFIX + "role"
 CONTENT = _PREFIX + "content"
 BASELINE_CONFIG = _PREFIX + "baseline-config"
-# On the shadow config before the update to it, and on the promoted config before its guarded update: when the endpoint
-# had changed last until then. Without it a retry could not tell an update that SageMaker rolled back from none.
+# On the shadow config and on the promoted config, written just before the update to it: when the endpoint had changed
+# last until then. Without it a retry could not tell an update that SageMaker rolled back from none.
 ASKED_SINCE = _PREFIX + "asked-since"
 # For people and for the search for orphans only: no decision about what is ours looks at these three.
 DAG = _PREFIX + "dag"

@@ -31,6 +31,7 @@ from tenacity import wait_fixed
 
 from shadow_provider.hooks import sagemaker_shadow, shared
 from shadow_provider.hooks.sagemaker_shadow import SageMakerShadowHook
+from shadow_provider.local.faults import EndpointFault
 from shadow_provider.operators.cleanup import SageMakerShadowCleanupOperator
 from shadow_provider.operators.conclude import SageMakerShadowConcludeOperator
 from shadow_provider.operators.endpoint import SageMakerShadowEndpointOperator
@@ -759,6 +760,20 @@ def test_a_promotion_is_verified_and_keeps_production_as_it_is(live: Flow, defer
     assert live.promote() == wanted
     assert live.changes.made.count("UpdateEndpoint") == 2
     assert live.changes.made.count("CreateEndpointConfig") == 2
+
+
+def test_a_promotion_that_was_rolled_back_is_not_tried_again(live: Flow, local_aws: Any) -> None:
+    live.to_shadow()
+    with local_aws.fault(EndpointFault(kind="rollback", endpoint=live.endpoint_name)):
+        live.promote(wait_for_completion=False)
+        assert live.now == ("InService", live.names.shadow_config)
+    live.changes.made.clear()
+    # A task that was killed before it learned of the end: nothing speaks against the candidate any more, and still.
+    with pytest.raises(AirflowFailException, match=r"asked for before.*SageMaker rolled the change back"):
+        live.promote()
+    assert live.changes.made == []
+    live.rollback()
+    assert live.now == ("InService", live.baseline)
 
 
 def test_a_promotion_goes_on_from_the_instances_there_are_now(live: Flow) -> None:

@@ -47,10 +47,12 @@ def state(status: str, active: str | None, pending: str | None = None) -> Endpoi
         (state("InService", BASE), True, BEFORE, ROLLED_BACK),
         (state("UpdateRollbackFailed", BASE), True, BEFORE, ROLLED_BACK),
         (state("RollingBack", BASE), True, BEFORE, PROMOTE),  # busy; the operator waits for it
+        (state("InService", SHADOW), False, BEFORE, ROLLED_BACK),
+        (state("InService", SHADOW), False, CHANGED, PROMOTE),
         # Refused where it is done, by compare-and-set.
         (state("InService", FOREIGN), True, None, DROP),
         (state("InService", BASE), False, None, PROMOTE),
     ],
 )
 def test_next_step(found: EndpointState, guarded: bool, since: datetime | None, step: PromotionStep) -> None:
-    assert next_step(found, baseline=BASE, names=NAMES, guarded=guarded, guarded_since=since) is step
+    assert next_step(found, baseline=BASE, names=NAMES, guarded=guarded, asked_since=since) is step
