@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.chaos.end_state import EndState, Findings, differences, end_state, wr
 from tests.chaos.evidence import put_evidence
 from tests.chaos.interruptions import Kill, KillPoint, kill_points
 from tests.chaos.runner import Interruption, Runner
-from tests.chaos.scenarios import SCENARIOS, Scenario
+from tests.chaos.scenarios import Scenario
 
 RUN_ID = "manual__2026-01-01T00:00:00+00:00"
 
@@ -124,16 +124,3 @@ def sample(points: Sequence[tuple[str, KillPoint]], number: int, seed: int) -> l
         for share, own in zip(shares, by_scenario.values(), strict=True)
         for each in sorted(chance.sample(own, min(share, len(own))))
     ]
-
-
-def undisturbed(cloud: Cloud, names: Sequence[str], logs: Path) -> dict[str, Calm]:
-    """The undisturbed runs of some scenarios."""
-    return {name: run_calm(cloud, SCENARIOS[name], logs) for name in names}
-
-
-def killed(
-    cloud: Cloud, calms: dict[str, Calm], points: Sequence[tuple[str, KillPoint]], logs: Path
-) -> Iterator[Killed]:
-    """Run each of some kill points."""
-    for name, point in points:
-        yield run_killed(cloud, SCENARIOS[name], calms[name], point, logs)
