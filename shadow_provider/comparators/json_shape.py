@@ -55,16 +55,20 @@ def like_first(texts: "pa.LargeStringArray", find: Callable[[Any], Any], *, want
     Returns:
         A column that is null where an answer has another shape; None if the first answer allows no such shortcut.
     """
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     valid = texts.drop_null()
     if not len(valid):
         return None
     try:
-        pattern = _pattern(valid[0].as_py(), find, want=want)
+        pattern, head = _patterns(valid[0].as_py(), find, want=want)
     except (_NoShapeError, UnreadableAnswerError):
         return None
-    return pc.struct_field(pc.extract_regex(texts, pattern), [0])
+    # Matching alone is twice as fast as finding a group, and once the whole matches, its head matches in one way only:
+    # what follows a scalar is never a part of one.
+    found = pc.struct_field(pc.extract_regex(texts, head), [0])
+    return pc.if_else(pc.match_substring_regex(texts, pattern), found, pa.scalar(None, found.type))
 
 
 def is_steady(path: str) -> bool:
@@ -76,7 +80,8 @@ def _steady(node: dict[str, Any]) -> bool:
     return node["type"] in _STEADY and all(_steady(child) for child in node["children"])
 
 
-def _pattern(text: str, find: Callable[[Any], Any], *, want: Want) -> str:
+def _patterns(text: str, find: Callable[[Any], Any], *, want: Want) -> tuple[str, str]:
+    """Of a whole answer, and of its head up to what is wanted, which is the group `x`."""
     if len(text) > LONGEST_SHAPE and want != "numbers":
         raise _NoShapeError
     try:
@@ -91,7 +96,9 @@ def _pattern(text: str, find: Callable[[Any], Any], *, want: Want) -> str:
         raise _NoShapeError
     if want != "scalar" and not _is_number(found.value):
         raise _NoShapeError
-    return f"^{_BLANK}{_expression(marked, found)}{_BLANK}$"
+    before, group, after = _expression(marked, found).partition(_group(found))
+    head = f"^{_BLANK}{before}{group}"
+    return f"{head}{after}{_BLANK}$", head
 
 
 def _is_number(value: Any) -> bool:
@@ -122,13 +129,18 @@ def _expression(value: Any, wanted: _Mark) -> str:
     if isinstance(value.value, list):
         if value is not wanted:
             raise _NoShapeError
-        return rf"\[(?P<x>{_NUMBERS})\]"
-    pattern = _NUMBER
-    if isinstance(value.value, str):
-        pattern = _STRING
-    elif isinstance(value.value, bool) or value.value is None:
-        pattern = "(?:true|false|null)"
-    return f"(?P<x>{pattern})" if value is wanted else pattern
+        return rf"\[{_group(value)}\]"
+    return _group(value) if value is wanted else _scalar(value)
+
+
+def _group(wanted: _Mark) -> str:
+    return f"(?P<x>{_NUMBERS if isinstance(wanted.value, list) else _scalar(wanted)})"
+
+
+def _scalar(mark: _Mark) -> str:
+    if isinstance(mark.value, str):
+        return _STRING
+    return "(?:true|false|null)" if isinstance(mark.value, bool) or mark.value is None else _NUMBER
 
 
 def _key(key: str) -> str:

@@ -47,6 +47,9 @@ NEIGHBOUR = timedelta(hours=1)
 _STEP = 3
 """Batches that are settled at a time: what is not old enough is carried on from step to step, which costs as much."""
 
+_AS_RECORDS = 4
+"""Bytes of captures that take as long to settle as a byte of records in memory."""
+
 _WITHOUT_ID = {"inference_id": "no_inference_id", "event_id": "no_event_id", "input": "no_input"}
 _USUAL = ("out_of_window", "warm_up")
 
@@ -96,14 +99,15 @@ class Look:
             self._count(arrived, new[number : number + arrived.objects])
             number += arrived.objects
             batch += arrived.pieces
-            size += sum(piece.part.size for piece in arrived.pieces)
-            taken += arrived.size
+            read = sum(piece.part.size for piece in arrived.pieces)
+            size += read
+            taken += read + _AS_RECORDS * sum(table.nbytes for table in arrived.records)
             if number == len(new):
                 break
             if size >= self.settings.batch_bytes:
                 self._take_in(batch)
                 batch, size = [], 0
-            if self.direct.size >= self.settings.batch_bytes:
+            if self.direct.size >= _STEP * self.settings.batch_bytes:
                 self.direct.leave(self.connection)
             if taken >= _STEP * self.settings.batch_bytes and new[number].hour != stepped:
                 stepped = new[number].hour
