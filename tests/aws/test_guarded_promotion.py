@@ -205,7 +205,7 @@ def test_an_alarm_that_goes_off_fails_the_task_for_good_and_is_named(live: Flow,
 def test_a_candidate_that_fails_its_requests_sets_off_the_alarm_made_from_the_policy(live: Flow) -> None:
     with traffic(live.cloud, live.endpoint_name) as seen:
         live.to_shadow(FAILING)
-        poll(lambda: len(seen) > 300)
+        poll(lambda: len(seen) > 100, 60)
         guardrails = {**CANARY, "wait_interval_seconds": 1800, "alarms_from_policy": True}
         with pytest.raises(AirflowFailException, match="SageMaker rolled the change back") as raised:
             live.promote(guardrails=guardrails, policy=POLICY)
@@ -222,7 +222,7 @@ def test_alarms_are_made_before_and_removed_after_the_bake(live: Flow) -> None:
     guardrails = {**CANARY, "alarms_from_policy": True}
     with traffic(live.cloud, live.endpoint_name) as seen:
         live.to_shadow()
-        poll(lambda: len(seen) > 300)
+        poll(lambda: len(seen) > 100, 60)
         live.changes.kill_after(3)  # right after the guarded update was taken
         with pytest.raises(Killed):
             live.promote(guardrails=guardrails, policy=POLICY)
@@ -262,7 +262,7 @@ def test_a_foreign_alarm_of_our_name_is_refused_and_kept(live: Flow) -> None:
     alarm(live.cloud, name)
     with traffic(live.cloud, live.endpoint_name) as seen:
         live.to_shadow()
-        poll(lambda: len(seen) > 100)
+        poll(lambda: len(seen) > 100, 60)
     with pytest.raises(AirflowFailException, match="was not made by this deployment"):
         live.promote(guardrails={**CANARY, "alarms_from_policy": True}, policy=POLICY)
     live.rollback()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from shadow_provider.hooks.sagemaker_shadow import SageMakerShadowHook
 from shadow_provider.local import LocalAWS, LocalSettings
 from shadow_provider.operators.watch import SageMakerShadowWatchOperator
 from shadow_provider.plan import new_production
+from shadow_provider.plan.serving_figures import LEAST_BLOCKS
 from tests.aws.conftest import Cloud, cloud_of, poll, traffic
 from tests.aws.test_operators import BOTH_WAYS, Flow, go_live
 
@@ -82,9 +84,10 @@ def watch(flow: Flow, **arguments: Any) -> Any:
 
 
 def after_a_shadow(flow: Flow, seen: list[Any], source: str | None = None) -> None:
-    """Promote after some seconds of traffic."""
+    """Promote when there were seconds enough with traffic for a limit of latency."""
     flow.to_shadow(source)
-    poll(lambda: len(seen) > 1500)
+    begun = time.monotonic()
+    poll(lambda: len(seen) > 200 and time.monotonic() - begun > LEAST_BLOCKS + 3, 60)
     flow.promote()
 
 
