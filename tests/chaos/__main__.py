@@ -1,10 +1,12 @@
-"""All kill points and disturbances of all scenarios: prints counts, and what is wrong. ``make chaos`` runs it."""
+"""All kill points, disturbances and faults of all scenarios, as ``make chaos`` runs them: counts, and what is wrong."""
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
 import os
+import random
+import re
 import sys
 import tempfile
 import time
@@ -23,8 +25,13 @@ from tests.chaos.cloud import Cloud, running_cloud  # noqa: E402
 from tests.chaos.disturbances import disturbances  # noqa: E402
 from tests.chaos.end_state import Findings  # noqa: E402
 from tests.chaos.evidence import put_clock_ahead  # noqa: E402
-from tests.chaos.scenarios import SCENARIOS  # noqa: E402
+from tests.chaos.faults import troubles  # noqa: E402
+from tests.chaos.faulty_runs import run_combinations, run_troubled  # noqa: E402
+from tests.chaos.scenarios import SCENARIOS, Scenario  # noqa: E402
 from tests.chaos.warm import warm_up  # noqa: E402
+
+# Of each scenario; each is a number of runs.
+_COMBINATIONS = 10
 
 Job = tuple[str, str, Any]
 
@@ -37,7 +44,7 @@ def main() -> int:
     put_clock_ahead()
     calms: dict[str, Calm] = dict(_spread([("calm", name, None) for name in asked.scenario], {}, asked))
     jobs: list[Job] = []
-    if asked.what != "disturbances":
+    if asked.what in ("all", "kills"):
         points = [
             (name, point)
             for name, calm in calms.items()
@@ -45,10 +52,12 @@ def main() -> int:
             if point.changes or not asked.changes_only
         ]
         jobs += [("kill", *each) for each in (sample(points, asked.sample, asked.seed) if asked.sample else points)]
-    if asked.what != "kills":
+    if asked.what in ("all", "disturbances"):
         jobs += [
             ("disturb", name, each.what) for name, calm in calms.items() for each in disturbances(SCENARIOS[name], calm)
         ]
+    if asked.what in ("all", "faults"):
+        jobs += _faults(calms, asked)
     totals: dict[tuple[str, str], Findings] = defaultdict(Findings)
     numbers: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
     for name, calm in calms.items():
@@ -64,12 +73,28 @@ def main() -> int:
     return 1 if any(totals.values()) else 0
 
 
+def _faults(calms: dict[str, Calm], asked: argparse.Namespace) -> list[Job]:
+    """Each fault of each scenario, or a sample of them; and combinations, each number as hypothesis chooses them."""
+    single: list[Job] = [
+        ("fault", name, each.what)
+        for name, calm in calms.items()
+        for each in troubles(SCENARIOS[name], calm.points)
+        if re.search(asked.match or "", each.what)
+    ]
+    if asked.sample:
+        return random.Random(asked.seed).sample(single, min(asked.sample, len(single)))
+    if asked.match:
+        return single
+    return [*single, *(("fault", name, number) for name in calms for number in range(_COMBINATIONS))]
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenario", action="append", choices=list(SCENARIOS), help="only these")
-    parser.add_argument("--what", choices=("all", "kills", "disturbances"), default="all")
+    parser.add_argument("--what", choices=("all", "kills", "disturbances", "faults"), default="all")
     parser.add_argument("--changes-only", action="store_true", help="only around calls that change something")
-    parser.add_argument("--sample", type=int, default=0, help="so many kill points instead of all")
+    parser.add_argument("--match", help="only faults whose words match this regular expression")
+    parser.add_argument("--sample", type=int, default=0, help="so many kill points, and so many faults, instead of all")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes, each with its own local AWS")
     parser.add_argument("--logs", type=Path, default=Path("build/chaos"), help="where logs of wrong runs are kept")
@@ -105,6 +130,8 @@ def _do(cloud: Cloud, job: Job, calms: dict[str, Calm], logs: Path) -> tuple[Any
     try:
         if kind == "calm":
             return name, run_calm(cloud, scenario, logs)
+        if kind == "fault":
+            return job, (True, _in_trouble(cloud, scenario, calms[name], what, logs))
         if kind == "kill":
             killed = run_killed(cloud, scenario, calms[name], what, logs)
             return job, (killed.reached, killed.findings)
@@ -114,6 +141,13 @@ def _do(cloud: Cloud, job: Job, calms: dict[str, Calm], logs: Path) -> tuple[Any
         if kind == "calm":
             raise
         return job, (False, Findings(other=[f"the run could not be watched: {error!r}"]))
+
+
+def _in_trouble(cloud: Cloud, scenario: Scenario, calm: Calm, what: Any, logs: Path) -> Findings:
+    if isinstance(what, int):
+        return run_combinations(cloud, scenario, calm, what, logs)
+    (found,) = (each for each in troubles(scenario, calm.points) if each.what == what)
+    return run_troubled(cloud, scenario, calm, [found], logs)
 
 
 def _tell(what: str, name: str, findings: Findings) -> None:

@@ -70,7 +70,7 @@ def _marking_failed(scenario: Scenario, point: KillPoint) -> Callable[[Cloud, Ca
             runner.run()
         mark.end()
         end = end_state(cloud, runner)
-        findings = _safe(scenario, calm, end, failures)
+        findings = unsafe(scenario, calm, end, failures)
         if mark.struck and runner.state == "success":
             findings.wrong_greens.append(f"{point.process} was marked failed, and the run is green")
         return findings
@@ -89,7 +89,7 @@ def _clearing(scenario: Scenario, task: str, *, downstream: bool) -> Callable[[C
             runner.run()
         end = end_state(cloud, runner)
         # What one task alone makes anew, and what its run says then, is the business of who clears it alone.
-        findings = _safe(scenario, calm, end, failures) if downstream else Findings(failed_requests=failures)
+        findings = unsafe(scenario, calm, end, failures) if downstream else Findings(failed_requests=failures)
         if end.endpoint != calm.end.endpoint:
             findings.other.append(f"the endpoint is {end.endpoint}, not cleared {calm.end.endpoint}")
         return findings
@@ -97,7 +97,11 @@ def _clearing(scenario: Scenario, task: str, *, downstream: bool) -> Callable[[C
     return run
 
 
-def _safe(scenario: Scenario, calm: Calm, end: EndState, failures: Sequence[str]) -> Findings:
+DOES_NOT_SERVE = "production does not serve"
+
+
+def unsafe(scenario: Scenario, calm: Calm, end: EndState, failures: Sequence[str]) -> Findings:
+    """What must not be at the end of any run, however it was disturbed."""
     findings = wrong_greens(scenario, end)
     findings.failed_requests += failures
     tasks = end.outcome["tasks"]
@@ -106,7 +110,7 @@ def _safe(scenario: Scenario, calm: Calm, end: EndState, failures: Sequence[str]
     if endpoint or not scenario.new_endpoint:
         serves = endpoint.get("status") == "InService" and endpoint.get("pending") is None
         if not serves:
-            findings.other.append(f"production does not serve: {endpoint}")
+            findings.other.append(f"{DOES_NOT_SERVE}: {endpoint}")
         if brought_back and endpoint.get("ShadowProductionVariants"):
             findings.orphans.append(f"the shadow on {endpoint}")
     if brought_back and endpoint:

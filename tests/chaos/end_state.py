@@ -20,6 +20,9 @@ from tests.chaos.runner import Runner
 from tests.chaos.scenarios import BUCKET, ENDPOINT, Scenario
 
 GROUP = "shadow_deployment."
+_NOT_SO = "not so: "
+_THE_SAME_VERDICT = "the verdict is the scenario's"
+ANOTHER_VERDICT = _NOT_SO + _THE_SAME_VERDICT
 _TIMES = re.compile(r"\d{4}-?\d\d-?\d\dT\d\d:?\d\d:?\d\d(\.\d+)?(Z|\+00:00)?")
 _NOISE = frozenset({"ResponseMetadata", "CreationTime", "LastModifiedTime", "AlarmConfigurationUpdatedTimestamp"})
 _NOISE_OF_ALARMS = frozenset({"StateReason", "StateReasonData", "StateUpdatedTimestamp", "StateValue",
@@ -211,7 +214,7 @@ def wrong_greens(scenario: Scenario, found: EndState) -> Findings:
         "nothing is pending": endpoint.get("pending") is None,
         "there is no shadow": not endpoint.get("ShadowProductionVariants"),
         "the candidate serves if, and only if, it was promoted": promoted == (found.outcome["verdict"] == "PROMOTE"),
-        "the verdict is the scenario's": found.outcome["verdict"] == scenario.verdict,
+        _THE_SAME_VERDICT: found.outcome["verdict"] == scenario.verdict,
     }
-    findings.wrong_greens += [f"not so: {what}" for what, holds in wanted.items() if not holds]
+    findings.wrong_greens += [f"{_NOT_SO}{what}" for what, holds in wanted.items() if not holds]
     return findings

@@ -89,7 +89,7 @@ class Runner:
         self.deaths: list[str] = []
         self._connection_uri = connection_uri
         self._log = log
-        self._before = before or {}
+        self._before = dict(before or {})
 
     @property
     def states(self) -> dict[str, str | None]:
@@ -118,6 +118,16 @@ class Runner:
             else:
                 row.state = decided
         return self.state
+
+    def do_before(self, task: str, more: Callable[[], None]) -> None:
+        """Let something else happen just before a task starts, after what happens there anyway."""
+        already = self._before.get(task, lambda: None)
+
+        def both() -> None:
+            already()
+            more()
+
+        self._before[task] = both
 
     def clear(self, task_id: str, *, downstream: bool = True) -> None:
         """Make a finished task, and what depends on it, run again with all its retries, as clearing does."""

@@ -1,0 +1,132 @@
+"""Runs a scenario with something going wrong in AWS, and says what does not hold at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from tenacity import wait_fixed
+
+from shadow_provider.hooks import sagemaker_shadow
+from tests.chaos.campaign import Calm, fresh_log, make_runner
+from tests.chaos.cloud import Cloud
+from tests.chaos.disturbances import DOES_NOT_SERVE, unsafe
+from tests.chaos.end_state import ANOTHER_VERDICT, EndState, Findings, differences, end_state
+from tests.chaos.faults import Trouble, troubles, unexplained
+from tests.chaos.scenarios import BUCKET, ENDPOINT, Scenario
+
+_RUNS_OF_A_COMBINATION = 6
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Calls are repeated for a second instead of a minute, and by our own hook alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sagemaker_shadow, "_RETRY_SECONDS", 1)
+        patch.setattr(sagemaker_shadow, "wait_random_exponential", lambda **_: wait_fixed(0.05))
+        patch.setenv("AWS_MAX_ATTEMPTS", "1")
+        yield
+
+
+def run_troubled(cloud: Cloud, scenario: Scenario, calm: Calm, happening: list[Trouble], logs: Path) -> Findings:
+    """One run, with one thing or several going wrong."""
+    name = " and ".join(trouble.what for trouble in happening)
+    log = fresh_log(logs, f"{scenario.name}-{name}")
+    cloud.prepare(scenario)
+    runner = make_runner(cloud, scenario, log)
+    for trouble in happening:
+        if trouble.set_at is None:
+            _set(cloud, trouble)
+        else:
+            runner.do_before(trouble.set_at, partial(_set, cloud, trouble))
+    if any(trouble.spoils for trouble in happening):
+        runner.do_before("evaluate", lambda: _spoil_captures(cloud, happening))
+    with impatient(), cloud.caller(log) as failures:
+        runner.run()
+    cloud.aws.faults.clear()
+    end = end_state(cloud, runner)
+    failed = [] if any(trouble.hits_production or trouble.ends_endpoint for trouble in happening) else failures
+    text = log.read_text(errors="replace")
+    if all(trouble.absorbed for trouble in happening):
+        findings = differences(calm.end, end, failed)
+    else:
+        findings = _unsafe(scenario, calm, end, failed, happening)
+        if runner.state == "failed" and scenario.state == "success":
+            causes = [cause for trouble in happening for cause in trouble.causes]
+            if not any(cause in text for cause in causes):
+                findings.other.append(f"the log names no cause; one of {causes} was to be told")
+    findings.other += [f"an error that is not explained: {line}" for line in unexplained(text)]
+    if not findings:
+        log.unlink()
+    return findings
+
+
+def run_combinations(cloud: Cloud, scenario: Scenario, calm: Calm, number: int, logs: Path) -> Findings:
+    """Several things go wrong at once, as hypothesis chooses them for this number; the least that fails is told."""
+    known = list(troubles(scenario, calm.points))
+    found = Findings()
+
+    @seed(number)
+    @settings(
+        max_examples=_RUNS_OF_A_COMBINATION,
+        deadline=None,
+        database=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+    )
+    @given(st.lists(st.sampled_from(known), min_size=2, max_size=4, unique_by=lambda trouble: trouble.what))
+    def hold(happening: list[Trouble]) -> None:
+        findings = run_troubled(cloud, scenario, calm, happening, logs)
+        assert not findings, f"{' and '.join(trouble.what for trouble in happening)}: {findings}"
+
+    try:
+        hold()
+    except AssertionError as error:
+        found.other.append(str(error))
+    return found
+
+
+def _set(cloud: Cloud, trouble: Trouble) -> None:
+    for fault in trouble.faults:
+        cloud.aws.faults.add(fault)
+
+
+def _unsafe(scenario: Scenario, calm: Calm, end: EndState, failed: list[str], happening: list[Trouble]) -> Findings:
+    findings = unsafe(scenario, calm, end, failed)
+    # What the evidence says may be another thing when it was spoiled; that the endpoint is as the verdict says, holds.
+    findings.wrong_greens = [each for each in findings.wrong_greens if each != ANOTHER_VERDICT]
+    if any(trouble.ends_endpoint for trouble in happening):
+        findings.other = [each for each in findings.other if not each.startswith(DOES_NOT_SERVE)]
+    return findings
+
+
+def _spoil_captures(cloud: Cloud, happening: list[Trouble]) -> None:
+    for trouble in happening:
+        if trouble.spoils is not None:
+            _spoil(cloud, trouble.spoils)
+
+
+def _spoil(cloud: Cloud, how: str) -> None:
+    """Do to the shadow's captures what S3, SageMaker or a lost worker may do to them."""
+    pages = cloud.s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"captures/{ENDPOINT}/")
+    keys = [item["Key"] for page in pages for item in page.get("Contents", ()) if "/AllTraffic/" not in item["Key"]]
+    for key in keys:
+        place: Mapping[str, Any] = {"Bucket": BUCKET, "Key": key}
+        body = cloud.s3.get_object(**place)["Body"].read()
+        if how == "missing":
+            cloud.s3.delete_object(**place)
+        else:
+            lines = body.splitlines(keepends=True)
+            spoilt = {
+                "duplicated": body + body,
+                "truncated": body[:-40],
+                "halved": b"".join(lines[::2]),
+            }
+            cloud.s3.put_object(**place, Body=spoilt[how])
