@@ -9,7 +9,7 @@ from airflow.sdk import Context
 from shadow_provider.operators.waiting import ConfigChangeOperator
 from shadow_provider.plan import tags as tagging
 from shadow_provider.plan.endpoint_state import EndpointState
-from shadow_provider.plan.errors import EndpointBusyError, EndpointChangedError, EndpointFailedError, PlanError
+from shadow_provider.plan.errors import EndpointBusyError, EndpointChangedError, PlanError
 
 
 class SageMakerShadowEndpointOperator(ConfigChangeOperator):
@@ -17,7 +17,8 @@ class SageMakerShadowEndpointOperator(ConfigChangeOperator):
 
     The update is by compare-and-set: the endpoint must be on the baseline config that stands in the shadow config's
     tags. An endpoint that is on the shadow config already, or on its way to it, is left to it; any other is refused.
-    An update that SageMaker rolled back is not asked for again by a retry: it would fail once more.
+    An update that SageMaker rolled back is not asked for again by a retry: whoever waits for it tells what became of
+    it.
 
     Args:
         kwargs: see ``ConfigChangeOperator``.
@@ -64,14 +65,12 @@ class SageMakerShadowEndpointOperator(ConfigChangeOperator):
             raise EndpointBusyError(f"AWS does not show the endpoint config {name} now, which it showed before")
         arn = config["EndpointConfigArn"]
         asked_since = tagging.asked_since(self.hook.tags(arn))
+        if state.serves(baseline) and asked_since is not None and state.last_modified > asked_since:
+            self.log.warning("The update to %s was asked for before, and the endpoint is %s: it is not asked for again",
+                             name, state.summary())  # fmt: skip
+            return
 
         def just_before(now: EndpointState) -> None:
-            if asked_since is not None and now.last_modified > asked_since:
-                raise EndpointFailedError(
-                    f"Endpoint {self.endpoint_name}: its update to {name} was asked for before, and it is "
-                    f"{now.summary()}: SageMaker rolled the change back, or somebody did. It is not tried again; start "
-                    "a new deployment."
-                )
             self.autoscaling.before_update(now, name)
             self.hook.remember_update(arn, now)
 

@@ -582,8 +582,9 @@ def test_an_update_that_was_rolled_back_is_not_asked_for_again(live: Flow) -> No
     live.deploy(wait_for_completion=False)
     assert live.now == ("InService", live.baseline)
     live.changes.made.clear()
-    with pytest.raises(AirflowFailException, match=f"asked for before.*{PING_FAILED}.*It is not tried again"):
-        live.deploy(wait_for_completion=False)
+    assert live.deploy(wait_for_completion=False)["verified"] is False
+    with pytest.raises(AirflowFailException, match=f"SageMaker rolled the change back.*{PING_FAILED}"):
+        live.deploy()
     assert live.changes.made == []
 
 
