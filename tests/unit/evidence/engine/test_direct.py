@@ -145,7 +145,7 @@ def test_a_shadow_that_waits_for_a_later_partner_is_not_late(copies: int) -> Non
             if variant == PRODUCTION and hour in (1, 3)[:copies]:
                 lines.append(line(capture("waits", time=START + timedelta(minutes=90))))
             s3.put(capture_key(variant, moment), *lines)
-    how = Settings(memory_mb=256, threads=1, batch_bytes=4000, paired_by="inference_id", lag=timedelta(hours=3))
+    how = Settings(memory_mb=256, threads=1, batch_bytes=1500, paired_by="inference_id", lag=timedelta(hours=3))
     found = take_look(captures(s3), Numbers(), until=END, settings=how)
     assert found.fates["shadow"] == {"paired": 5 * HOURS + 1}
     assert found.fates["production"] == {"paired": 5 * HOURS + 1} | ({"duplicate": 1} if copies > 1 else {})
