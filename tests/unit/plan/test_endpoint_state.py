@@ -161,3 +161,15 @@ def test_variants_are_read_as_far_as_aws_gives_them() -> None:
 )
 def test_summary(found: EndpointState, text: str) -> None:
     assert found.summary() == text
+
+
+HOSTILE = "bad\n[2026] ERROR forged\r\x1b[31mred\u202egnp <script>alert(1)</script> | x" + "y" * 5000
+
+
+def test_a_hostile_reason_is_one_printable_line_wherever_it_is_told() -> None:
+    found = state("InService", "old", reason=HOSTILE)
+    outcome = outcome_of(found, "new")
+    for told in (found.failure_reason, found.summary(), outcome.reason):
+        assert told.isprintable()
+        assert len(told) < 2500
+        assert "bad [2026] ERROR forged" in told

@@ -166,3 +166,12 @@ def test_other_content_of_our_own_is_refused_with_both_digests() -> None:
 )
 def test_ownership_is_deployment_and_endpoint(found: dict[str, str], ours: bool) -> None:
     assert tags.is_ours(found, endpoint_name="fraud", deployment_id="dag/run") is ours
+
+
+def test_a_hostile_tag_cannot_forge_a_line_of_the_log() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    wanted = tags.deployment_tags(endpoint_name="fraud", deployment_id="d", role="shadow", content={}, created=now)
+    for key in (tags.DEPLOYMENT, tags.CONTENT):
+        with pytest.raises(ForeignResourceError) as caught:
+            tags.check_adoptable("model", "m", {**wanted, key: "x\n[2026] ERROR forged\x1b[31m\u202e"}, wanted)
+        assert str(caught.value).isprintable()
