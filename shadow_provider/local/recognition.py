@@ -29,6 +29,7 @@ _NAMES = (
     "ModelPackageGroupName",
     "ModelPackageArn",
     "ResourceArn",
+    "ResourceARN",
     "ResourceId",
     "AlarmName",
     "AlarmNames",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from airflow.providers.common.compat.sdk import mask_secret
 from airflow.sdk import Context
+from airflow.sdk.log import mask_secret
 
 from shadow_provider.operators.base import DeploymentOperator, is_templated
 from shadow_provider.plan.arguments import given

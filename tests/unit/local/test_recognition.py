@@ -64,6 +64,8 @@ def test_names_in_a_json_body() -> None:
     sent = headers("monitoring", x_amz_target="GraniteServiceVersion20100801.DescribeAlarms")
     body = json.dumps({"AlarmNames": ["a", "b"], "MaxRecords": 3}).encode()
     assert recognise("POST", "/", "", sent, body).resources == ("a", "b")
+    tags = headers("monitoring", x_amz_target="GraniteServiceVersion20100801.ListTagsForResource")
+    assert recognise("POST", "/", "", tags, b'{"ResourceARN": "arn:a"}').resources == ("arn:a",)
     large = json.dumps({"Namespace": "n", "MetricData": ["x" * 70_000]}).encode()
     assert recognise("POST", "/", "", sent, large).resources == ()
 
