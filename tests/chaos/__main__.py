@@ -108,9 +108,12 @@ def _spread(jobs: list[Job], calms: dict[str, Calm], asked: argparse.Namespace) 
     waiting: Any = multiprocessing.get_context("fork").SimpleQueue()
     done: Any = multiprocessing.get_context("fork").SimpleQueue()
 
+    parent = os.getpid()
+
     def work() -> None:
         with running_cloud() as cloud:
-            while (number := waiting.get()) is not None:
+            # Whoever was asked to stop is not survived by those who work for it.
+            while os.getppid() == parent and (number := waiting.get()) is not None:
                 done.put(_do(cloud, jobs[number], calms, asked.logs))
 
     workers = [multiprocessing.get_context("fork").Process(target=work) for _ in range(min(asked.jobs, len(jobs)))]
