@@ -129,7 +129,7 @@ class SageMakerShadowPromoteOperator(ConfigChangeOperator):
         """How many instances the new fleet will have: production's present number where that is carried over."""
         variant = promoted["ProductionVariants"][0]
         present = {item.name: item.desired_instances for item in state.production}.get(variant["VariantName"])
-        kept = self.scaled(state, promoted["EndpointConfigName"])
+        kept = self._keeps_count(state, promoted["EndpointConfigName"])
         return int((present if kept else None) or variant["InitialInstanceCount"])
 
     def _guardrails(self) -> Guardrails | None:
@@ -170,11 +170,21 @@ class SageMakerShadowPromoteOperator(ConfigChangeOperator):
             self.endpoint_name,
             config_name,
             expected=frozenset({expected}),
-            # Autoscaling may have moved production since the config was made, by an earlier try.
-            keep_instance_counts=self.scaled(state, config_name),
+            keep_instance_counts=self._keeps_count(state, config_name),
             prepare=just_before,
             deployment_config=deployment_config,
         )
+
+    def _keeps_count(self, state: EndpointState, config_name: str) -> bool:
+        """Whether production goes on with its present number of instances.
+
+        Autoscaling may have moved it since the config was made, by an earlier try. Where the shadow's instances are
+        promoted, their number is what was tested.
+        """
+        of_shadow = infrastructure(self.promote_infrastructure) == "shadow"
+        if of_shadow and config_name == self.deployment.names.promoted_config:
+            return False
+        return self.scaled(state, config_name)
 
     def _wait(self, context: Context, config_name: str, *, not_before: datetime | None, patience: float = 0.0) -> Any:
         if not self.wait_for_completion:

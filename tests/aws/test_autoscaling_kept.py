@@ -361,6 +361,18 @@ def test_counts_of_different_types_are_not_taken_over(make_flow: Any) -> None:  
     assert (production(flow), flow.instances) == (("Prod", "ml.m5.xlarge"), 1)
 
 
+@pytest.mark.parametrize("guardrails", [None, {"strategy": "ALL_AT_ONCE"}])
+def test_of_instances_of_the_same_type_as_many_serve_as_were_tested(
+    make_flow: Any,  # noqa: F811
+    guardrails: Any,
+) -> None:
+    flow = go_live(make_flow())
+    flow.config(flow.make_candidate(), shadow_variant={"InitialInstanceCount": 2})
+    flow.deploy()
+    to_other_type(flow, guardrails=guardrails)
+    assert (production(flow), flow.instances) == (("Prod", "ml.m5.xlarge"), 2)
+
+
 @pytest.mark.parametrize("killed", [False, True])
 def test_a_guarded_promotion_keeps_and_restores_it_too(tested: Scaling, killed: bool) -> None:
     """The shadow goes first, which deregisters it, then the type changes under guardrails."""
