@@ -8,17 +8,14 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
-from airflow.sdk.bases.operator import ExecutorSafeguard
-from tenacity import wait_fixed
 
-from shadow_provider.hooks import sagemaker_shadow, shared
 from shadow_provider.hooks.alarms import PromotionAlarms
 from shadow_provider.hooks.sagemaker_shadow import SageMakerShadowHook
 from shadow_provider.local import LocalAWS, LocalSettings
 from shadow_provider.local.faults import EndpointFault
 from shadow_provider.plan import tags as tagging
 from tests.aws.conftest import Cloud, cloud_of, poll, traffic
-from tests.aws.test_operators import BOTH_WAYS, Flow, Killed, go_live
+from tests.aws.test_operators import BOTH_WAYS, Flow, Killed, go_live, impatient_hook, on_worker
 from tests.aws.updates import alarm
 from tests.deployment_policies import blue_green, percent
 
@@ -41,18 +38,13 @@ def cloud(guarded_aws: LocalAWS, unique: Callable[[str], str]) -> Cloud:
 
 @pytest.fixture(scope="module", autouse=True)
 def machine(guarded_aws: LocalAWS) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in guarded_aws.address.environment.items():
-            patch.setenv(name, value)
-        patch.setattr(sagemaker_shadow, "wait_random_exponential", lambda **_: wait_fixed(0.02))
-        patch.setattr(shared, "_hooks", {})
-        patch.setattr(ExecutorSafeguard, "test_mode", True)
+    with on_worker(guarded_aws):
         yield
 
 
 @pytest.fixture(scope="module")
 def hook(machine: None) -> SageMakerShadowHook:
-    return SageMakerShadowHook(aws_conn_id=None, config={"retries": {"total_max_attempts": 1}})
+    return impatient_hook()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import asyncio
 import importlib
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -31,6 +32,7 @@ from tenacity import wait_fixed
 
 from shadow_provider.hooks import sagemaker_shadow, shared
 from shadow_provider.hooks.sagemaker_shadow import SageMakerShadowHook
+from shadow_provider.local import LocalAWS
 from shadow_provider.local.faults import EndpointFault
 from shadow_provider.operators.cleanup import SageMakerShadowCleanupOperator
 from shadow_provider.operators.conclude import SageMakerShadowConcludeOperator
@@ -236,10 +238,11 @@ class Flow:
         return self.cloud.sagemaker.describe_endpoint_config(EndpointConfigName=self.names.shadow_config)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def machine(local_aws: Any) -> Iterator[None]:
+@contextmanager
+def on_worker(aws: LocalAWS) -> Iterator[None]:
+    """As on a worker whose credentials lead to a local AWS; calls are repeated at once."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in local_aws.address.environment.items():
+        for name, value in aws.address.environment.items():
             patch.setenv(name, value)
         patch.setattr(sagemaker_shadow, "wait_random_exponential", lambda **_: wait_fixed(0.02))
         patch.setattr(shared, "_hooks", {})
@@ -247,9 +250,20 @@ def machine(local_aws: Any) -> Iterator[None]:
         yield
 
 
+def impatient_hook() -> SageMakerShadowHook:
+    """A hook without botocore's own retries."""
+    return SageMakerShadowHook(aws_conn_id=None, config={"retries": {"total_max_attempts": 1}})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def machine(local_aws: LocalAWS) -> Iterator[None]:
+    with on_worker(local_aws):
+        yield
+
+
 @pytest.fixture(scope="module")
 def hook(machine: None) -> SageMakerShadowHook:
-    return SageMakerShadowHook(aws_conn_id=None, config={"retries": {"total_max_attempts": 1}})
+    return impatient_hook()
 
 
 @pytest.fixture

@@ -8,17 +8,14 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
-from airflow.sdk.bases.operator import ExecutorSafeguard
-from tenacity import wait_fixed
 
-from shadow_provider.hooks import sagemaker_shadow, shared
 from shadow_provider.hooks.sagemaker_shadow import SageMakerShadowHook
 from shadow_provider.local import LocalAWS, LocalSettings
 from shadow_provider.operators.watch import SageMakerShadowWatchOperator
 from shadow_provider.plan import new_production
 from shadow_provider.plan.serving_figures import LEAST_BLOCKS
 from tests.aws.conftest import Cloud, cloud_of, poll, traffic
-from tests.aws.test_operators import BOTH_WAYS, Flow, go_live
+from tests.aws.test_operators import BOTH_WAYS, Flow, go_live, impatient_hook, on_worker
 
 # Fails and dawdles only as production: as a shadow it is as good as the incumbent.
 LATE_TROUBLE = """
@@ -54,18 +51,13 @@ def cloud(seconds_aws: LocalAWS, unique: Callable[[str], str]) -> Cloud:
 
 @pytest.fixture(scope="module", autouse=True)
 def machine(seconds_aws: LocalAWS) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in seconds_aws.address.environment.items():
-            patch.setenv(name, value)
-        patch.setattr(sagemaker_shadow, "wait_random_exponential", lambda **_: wait_fixed(0.02))
-        patch.setattr(shared, "_hooks", {})
-        patch.setattr(ExecutorSafeguard, "test_mode", True)
+    with on_worker(seconds_aws):
         yield
 
 
 @pytest.fixture(scope="module")
 def hook(machine: None) -> SageMakerShadowHook:
-    return SageMakerShadowHook(aws_conn_id=None, config={"retries": {"total_max_attempts": 1}})
+    return impatient_hook()
 
 
 @pytest.fixture
