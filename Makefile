@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 CANDIDATE ?= good
+WORKERS ?= 2
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 CHAOS_ARGS ?=
@@ -27,10 +28,10 @@ demo: $(VENV)/.installed  ## Run the pipeline on this machine: CANDIDATE=good|ba
 	$(BIN)/sagemaker-shadow demo $(CANDIDATE) --directory build/demo
 
 test: $(VENV)/.installed  ## Run the tests with the newest supported versions
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 test-lowest: $(LOWEST)/.installed  ## Run the tests with the lowest supported versions
-	$(LOWEST)/bin/python -m pytest $(PYTEST_ARGS)
+	$(LOWEST)/bin/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 test-clients: $(VENV)/.installed $(CLIENTS:%=.venv-clients-%/.installed)  ## Run the local AWS against all its clients
 	$(BIN)/python -m pytest tests/clients $(PYTEST_ARGS)

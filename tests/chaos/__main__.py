@@ -32,6 +32,7 @@ from tests.chaos.warm import warm_up  # noqa: E402
 
 # Of each scenario; each is a number of runs.
 _COMBINATIONS = 10
+_TOLD_EVERY = 20
 
 Job = tuple[str, str, Any]
 
@@ -63,7 +64,10 @@ def main() -> int:
     for name, calm in calms.items():
         totals["kill", name] += calm.findings
         _tell("undisturbed", name, calm.findings)
-    for (kind, name, what), (reached, findings) in _spread(jobs, calms, asked):
+    for done, ((kind, name, what), (reached, findings)) in enumerate(_spread(jobs, calms, asked), start=1):
+        if done % _TOLD_EVERY == 0:
+            minutes = (time.monotonic() - began) / 60
+            print(f"{done} of {len(jobs)} runs after {minutes:.0f} min", file=sys.stderr, flush=True)
         numbers[kind, name][0] += 1
         numbers[kind, name][1] += reached
         totals[kind, name] += findings
