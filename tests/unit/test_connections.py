@@ -31,6 +31,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     "SageMakerShadowEndpointConfigOperator": {"candidate_model_name": "m"},
     "SageMakerShadowModelOperator": {"side": "shadow", "model_name": "m"},
     "SageMakerShadowPromoteOperator": {"verdict": "PROMOTE"},
+    "SageMakerShadowLeaseTrigger": {"lease_s3_uri": "s3://bucket/leases", "deployment_id": "d"},
     "SageMakerShadowEndpointTrigger": {"endpoint_config_name": "c"},
     "SageMakerShadowEvidenceTrigger": {
         "shadow_variant_name": "s",
@@ -39,6 +40,8 @@ NEEDS: dict[str, dict[str, Any]] = {
         "not_before": "2026-01-01T00:00:00+00:00",
     },
 }
+
+OF_NO_DEPLOYMENT = {"SageMakerShadowOrphansOperator"}
 
 
 def classes(package: Any, base: type) -> list[type]:
@@ -79,9 +82,9 @@ def test_there_is_something_of_each_kind() -> None:
 
 @pytest.mark.parametrize("cls", TASKS, ids=lambda cls: cls.__name__)
 def test_a_task_with_a_mistyped_connection_fails_for_good(cls: Any) -> None:
-    task = cls(
-        task_id="task", endpoint_name="fraud", deployment_id="d", aws_conn_id=TYPO, **NEEDS.get(cls.__name__, {})
-    )
+    of_a_deployment = {} if cls.__name__ in OF_NO_DEPLOYMENT else {"deployment_id": "d"}
+    needs = of_a_deployment | NEEDS.get(cls.__name__, {})
+    task = cls(task_id="task", endpoint_name="fraud", aws_conn_id=TYPO, **needs)
     with pytest.raises(AirflowFailException) as caught:
         task.execute({})
     assert str(caught.value).startswith(REFUSAL)
