@@ -27,6 +27,8 @@ from tests.chaos.end_state import Findings  # noqa: E402
 from tests.chaos.evidence import put_clock_ahead  # noqa: E402
 from tests.chaos.faults import troubles  # noqa: E402
 from tests.chaos.faulty_runs import run_combinations, run_troubled  # noqa: E402
+from tests.chaos.interruptions import KillPoint, runs_of  # noqa: E402
+from tests.chaos.journal import Journal, Result  # noqa: E402
 from tests.chaos.scenarios import SCENARIOS, Scenario  # noqa: E402
 from tests.chaos.warm import warm_up  # noqa: E402
 
@@ -46,35 +48,73 @@ def main() -> int:
     calms: dict[str, Calm] = dict(_spread([("calm", name, None) for name in asked.scenario], {}, asked))
     jobs: list[Job] = []
     if asked.what in ("all", "kills"):
-        points = [
-            (name, point)
-            for name, calm in calms.items()
-            for point in calm.points
-            if point.changes or not asked.changes_only
-        ]
-        jobs += [("kill", *each) for each in (sample(points, asked.sample, asked.seed) if asked.sample else points)]
+        jobs += _kills(calms, asked)
     if asked.what in ("all", "disturbances"):
         jobs += [
-            ("disturb", name, each.what) for name, calm in calms.items() for each in disturbances(SCENARIOS[name], calm)
+            ("disturb", name, each.what)
+            for name, calm in calms.items()
+            for each in disturbances(SCENARIOS[name], calm)
+            if re.search(asked.match or "", each.what)
         ]
     if asked.what in ("all", "faults"):
         jobs += _faults(calms, asked)
     totals: dict[tuple[str, str], Findings] = defaultdict(Findings)
-    numbers: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    numbers: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
     for name, calm in calms.items():
         totals["kill", name] += calm.findings
         _tell("undisturbed", name, calm.findings)
-    for done, ((kind, name, what), (reached, findings)) in enumerate(_spread(jobs, calms, asked), start=1):
-        if done % _TOLD_EVERY == 0:
-            minutes = (time.monotonic() - began) / 60
-            print(f"{done} of {len(jobs)} runs after {minutes:.0f} min", file=sys.stderr, flush=True)
-        numbers[kind, name][0] += 1
-        numbers[kind, name][1] += reached
-        totals[kind, name] += findings
-        _tell(str(what), name, findings)
+    for (kind, name, what), result in _results(jobs, calms, asked, began):
+        for i, number in enumerate((1, result.asked, result.reached)):
+            numbers[kind, name][i] += number
+        totals[kind, name] += result.findings
+        _tell(_words(what), name, result.findings)
     _print_counts(totals, numbers)
     print(f"{len(jobs)} disturbed runs in {(time.monotonic() - began) / 60:.1f} min")
     return 1 if any(totals.values()) else 0
+
+
+def _results(
+    jobs: list[Job], calms: dict[str, Calm], asked: argparse.Namespace, began: float
+) -> Iterator[tuple[Job, Result]]:
+    """The results that are known from before, and all others as they come."""
+    journal = Journal(asked.logs / "journal.jsonl", resume=asked.resume)
+    before = {job: journal.done[run] for job in jobs if (run := _run(job)) in journal.done}
+    yield from before.items()
+    open_jobs = [job for job in jobs if job not in before]
+    for done, (job, result) in enumerate(_spread(open_jobs, calms, asked), start=len(before) + 1):
+        journal.add(_run(job), result)
+        if done % _TOLD_EVERY == 0:
+            minutes = (time.monotonic() - began) / 60
+            print(f"{done} of {len(jobs)} runs after {minutes:.0f} min", file=sys.stderr, flush=True)
+        yield job, result
+
+
+def _run(job: Job) -> str:
+    kind, name, what = job
+    return f"{kind} {name}: {_words(what)}"
+
+
+def _words(what: Any) -> str:
+    return ", ".join(str(each) for each in what) if isinstance(what, tuple) else str(what)
+
+
+def _kills(calms: dict[str, Calm], asked: argparse.Namespace) -> list[Job]:
+    """Each kill point of each scenario; where only some are asked for, each in a run of its own."""
+    points = [
+        (name, point)
+        for name, calm in calms.items()
+        for point in calm.points
+        if (point.changes or not asked.changes_only) and re.search(asked.match or "", str(point))
+    ]
+    if asked.sample:
+        points = sample(points, asked.sample, asked.seed)
+    if asked.sample or asked.match:
+        return [("kill", name, (point,)) for name, point in points]
+    return [
+        ("kill", name, run)
+        for name in calms
+        for run in runs_of([point for scenario, point in points if scenario == name])
+    ]
 
 
 def _faults(calms: dict[str, Calm], asked: argparse.Namespace) -> list[Job]:
@@ -97,11 +137,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scenario", action="append", choices=list(SCENARIOS), help="only these")
     parser.add_argument("--what", choices=("all", "kills", "disturbances", "faults"), default="all")
     parser.add_argument("--changes-only", action="store_true", help="only around calls that change something")
-    parser.add_argument("--match", help="only faults whose words match this regular expression")
+    parser.add_argument("--match", help="only what this regular expression is found in, each in a run of its own")
     parser.add_argument("--sample", type=int, default=0, help="so many kill points, and so many faults, instead of all")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes, each with its own local AWS")
     parser.add_argument("--logs", type=Path, default=Path("build/chaos"), help="where logs of wrong runs are kept")
+    parser.add_argument("--resume", action="store_true", help="go on where the same code was cut off (same --logs)")
     asked = parser.parse_args()
     asked.scenario = asked.scenario or list(SCENARIOS)
     return asked
@@ -138,16 +179,26 @@ def _do(cloud: Cloud, job: Job, calms: dict[str, Calm], logs: Path) -> tuple[Any
         if kind == "calm":
             return name, run_calm(cloud, scenario, logs)
         if kind == "fault":
-            return job, (True, _in_trouble(cloud, scenario, calms[name], what, logs))
+            return job, Result(1, 1, _in_trouble(cloud, scenario, calms[name], what, logs))
         if kind == "kill":
-            killed = run_killed(cloud, scenario, calms[name], what, logs)
-            return job, (killed.reached, killed.findings)
+            return job, _killed(cloud, scenario, calms[name], what, logs)
         (found,) = (each for each in disturbances(scenario, calms[name]) if each.what == what)
-        return job, (True, found.run(cloud, calms[name], logs))
+        return job, Result(1, 1, found.run(cloud, calms[name], logs))
     except Exception as error:
         if kind == "calm":
             raise
-        return job, (False, Findings(other=[f"the run could not be watched: {error!r}"]))
+        return job, Result(1, 0, Findings(other=[f"the run could not be watched: {error!r}"]))
+
+
+def _killed(cloud: Cloud, scenario: Scenario, calm: Calm, points: tuple[KillPoint, ...], logs: Path) -> Result:
+    """Kill at these points in one run; then at each that was not reached beside the others, in a run of its own."""
+    killed = run_killed(cloud, scenario, calm, points, logs)
+    reached, findings = len(points) - len(killed.missed), killed.findings
+    for point in killed.missed if len(points) > 1 else ():
+        alone = run_killed(cloud, scenario, calm, (point,), logs)
+        reached += not alone.missed
+        findings += alone.findings
+    return Result(len(points), reached, findings)
 
 
 def _in_trouble(cloud: Cloud, scenario: Scenario, calm: Calm, what: Any, logs: Path) -> Findings:
@@ -163,11 +214,20 @@ def _tell(what: str, name: str, findings: Findings) -> None:
 
 
 def _print_counts(totals: dict[tuple[str, str], Findings], numbers: dict[tuple[str, str], list[int]]) -> None:
-    columns = ("runs", "reached", "wrong greens", "orphans", "double acts", "failed requests", "other differences")
+    columns = (
+        "runs",
+        "disturbances",
+        "reached",
+        "wrong greens",
+        "orphans",
+        "double acts",
+        "failed requests",
+        "other differences",
+    )
     print(f"{'':24}", *(f"{column:>17}" for column in columns), sep="")
-    for (kind, name), (runs, reached) in sorted(numbers.items()):
-        counts = [runs, reached, *(len(found) for found in vars(totals[kind, name]).values())]
-        print(f"{kind + ' ' + name:24}", *(f"{count:>17}" for count in counts), sep="")
+    for (kind, name), own in sorted(numbers.items()):
+        counts = [*own, *(len(found) for found in vars(totals[kind, name]).values())]
+        print(f"{kind + ' ' + name:24}", *(f"{count:>18}" for count in counts), sep="")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from tests.chaos.cloud import Cloud
 from tests.chaos.dags.pipeline import pipeline
 from tests.chaos.end_state import EndState, Findings, differences, end_state, wrong_greens
 from tests.chaos.evidence import put_evidence
-from tests.chaos.interruptions import Kill, KillPoint, kill_points
+from tests.chaos.interruptions import KillPoint, Kills, kill_points
 from tests.chaos.runner import Interruption, Runner
 from tests.chaos.scenarios import Scenario
 
@@ -39,19 +39,15 @@ class Calm:
 
 @dataclass(frozen=True)
 class Killed:
-    """A run that was killed once.
+    """A run whose processes were killed.
 
     Attributes:
-        reached: whether the process came to that point.
+        missed: the points that no process came to.
         findings: what is wrong then.
-        log: everything that the run printed.
     """
 
-    scenario: str
-    point: KillPoint
-    reached: bool
+    missed: Sequence[KillPoint]
     findings: Findings
-    log: Path
 
 
 @cache
@@ -97,21 +93,22 @@ def run_calm(cloud: Cloud, scenario: Scenario, logs: Path) -> Calm:
     return Calm(end, kill_points(calls), findings)
 
 
-def run_killed(cloud: Cloud, scenario: Scenario, calm: Calm, point: KillPoint, logs: Path) -> Killed:
-    """Run a scenario with one process killed at one point, retried as Airflow does, and look at the end."""
-    log = fresh_log(logs, f"{scenario.name}-{point}")
+def run_killed(cloud: Cloud, scenario: Scenario, calm: Calm, points: Sequence[KillPoint], logs: Path) -> Killed:
+    """Run a scenario with a process killed at each of these points, retried as Airflow does, and look at the end."""
+    others = f"-and-{len(points) - 1}-more" if len(points) > 1 else ""
+    log = fresh_log(logs, f"{scenario.name}-{points[0]}{others}")
     cloud.prepare(scenario)
-    kill = Kill(cloud, point)
-    runner = make_runner(cloud, scenario, log, kill)
+    kills = Kills(cloud, points)
+    runner = make_runner(cloud, scenario, log, kills)
     with cloud.caller(log) as failures:
         runner.run()
-    kill.end()
+    kills.end()
     end = end_state(cloud, runner)
     findings = differences(calm.end, end, failures)
     findings += wrong_greens(scenario, end)
     if not findings:
         log.unlink()
-    return Killed(scenario.name, point, kill.struck, findings, log)
+    return Killed(kills.missed, findings)
 
 
 def sample(points: Sequence[tuple[str, KillPoint]], number: int, seed: int) -> list[tuple[str, KillPoint]]:

@@ -28,7 +28,7 @@ SETTINGS = LocalSettings(
     metric_resolution=1,
     call_log_size=100_000,
 )
-_CALLS_PER_SECOND = 30
+_CALLS_PER_SECOND = 15
 _SETTLE_SECONDS = 60
 
 

@@ -9,6 +9,8 @@ import signal
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from multiprocessing import connection
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -76,6 +78,20 @@ def kill_points(calls: Iterable[Call]) -> list[KillPoint]:
     return found
 
 
+def runs_of(points: Sequence[KillPoint]) -> list[tuple[KillPoint, ...]]:
+    """Which points are reached in one run.
+
+    A run of its own has each side of a call that changes something. A read leaves nothing behind: a try that is killed
+    around it ends in a world that a kill around a change ends in, too. These are done as many to a run as there are
+    processes, one in each.
+    """
+    alone = [(point,) for point in points if point.changes]
+    reads = [point for point in points if not point.changes]
+    processes = dict.fromkeys(point.process for point in reads)
+    columns = [[point for point in reads if point.process == process] for process in processes]
+    return [*alone, *(tuple(filter(None, row)) for row in zip_longest(*columns))]
+
+
 class Kill:
     """Kills the process (SIGKILL) that makes a certain call, while the call is held.
 
@@ -87,6 +103,7 @@ class Kill:
     state: str | None = None
 
     def __init__(self, cloud: Cloud, point: KillPoint) -> None:
+        self.point = point
         self.struck = False
         self._fault = cloud.aws.faults.add(point.fault)
         address = urlsplit(cloud.aws.endpoint_url)
@@ -112,6 +129,38 @@ class Kill:
         """Wait for nothing any more."""
         self.signals = ()
         self._line.close()
+
+
+class Kills:
+    """Kills several processes of one run, each at a call of its own.
+
+    Args:
+        cloud: the local AWS.
+        points: which calls; not two of one process, whose calls count anew once it was killed.
+    """
+
+    def __init__(self, cloud: Cloud, points: Iterable[KillPoint]) -> None:
+        self._kills = [Kill(cloud, point) for point in points]
+
+    @property
+    def signals(self) -> Sequence[Any]:
+        """Of all that are yet to come."""
+        return [signal for kill in self._kills for signal in kill.signals]
+
+    @property
+    def missed(self) -> list[KillPoint]:
+        """The points that no process came to yet."""
+        return [kill.point for kill in self._kills if not kill.struck]
+
+    def strike(self, process: Process) -> None:
+        """Kill the process, by whichever call of it is held."""
+        (first, *_) = connection.wait(self.signals, timeout=0)
+        next(kill for kill in self._kills if first in kill.signals).strike(process)
+
+    def end(self) -> None:
+        """Wait for nothing any more."""
+        for kill in self._kills:
+            kill.end()
 
 
 class MarkFailed(Kill):

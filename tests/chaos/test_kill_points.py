@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 
 from shadow_provider.local.control.calls import Call
 from tests.chaos.campaign import sample
-from tests.chaos.end_state import EndState, differences, wrong_greens
-from tests.chaos.interruptions import kill_points
+from tests.chaos.end_state import EndState, Findings, differences, wrong_greens
+from tests.chaos.interruptions import kill_points, runs_of
+from tests.chaos.journal import Journal, Result
 from tests.chaos.scenarios import ENDPOINT, SCENARIOS
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +58,41 @@ def test_each_call_has_two_sides_and_polls_count_three_times() -> None:
         ("UpdateEndpoint", "config", 2, "before"),
         ("UpdateEndpoint", "config", 2, "after"),
     ]
+
+
+def test_changes_have_runs_of_their_own_and_reads_share_them_one_a_process() -> None:
+    calls = [call("ListTags", "a"), call("CreateModel", "a"), call("ListTags", "b", principal="task.deploy")]
+    points = kill_points([*calls, call("ListTags", "c")])
+    runs = [[(point.process, point.resource, point.when) for point in run] for run in runs_of(points)]
+    assert runs == [
+        [("task.plan", "a", "before")],
+        [("task.plan", "a", "after")],
+        [("task.plan", "a", "before"), ("task.deploy", "b", "before")],
+        [("task.plan", "a", "after"), ("task.deploy", "b", "after")],
+        [("task.plan", "c", "before")],
+        [("task.plan", "c", "after")],
+    ]
+
+
+def test_a_campaign_that_was_cut_off_goes_on_and_another_begins_anew(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "journal.jsonl"
+    result = Result(2, 1, Findings(orphans=["model x"]))
+    Journal(path, resume=False).add("kill promote: here", result)
+    path.write_text(path.read_text() + '{"run": "cut o')
+    going_on = Journal(path, resume=True)
+    assert going_on.done == {"kill promote: here": result}
+    going_on.add("kill promote: there", result)
+    assert set(Journal(path, resume=True).done) == {"kill promote: here", "kill promote: there"}
+    assert Journal(path, resume=False).done == {}
+    assert Journal(path, resume=True).done == {}
+
+
+def test_results_of_other_code_are_not_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    Journal(path, resume=False).add("kill promote: here", Result(1, 1, Findings()))
+    first, *others = path.read_text().splitlines()
+    path.write_text("\n".join([json.dumps({"code": first[::-1]}), *others, ""]))
+    assert Journal(path, resume=True).done == {}
 
 
 def test_names_that_tell_the_time_are_found_again_at_another_time() -> None:
