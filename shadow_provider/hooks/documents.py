@@ -28,7 +28,7 @@ class DocumentVerbs(abc.ABC):
 
     def read_document(self, s3_uri: str) -> bytes | None:
         """Read an object; None if there is none, which S3 says only to callers with ``s3:ListBucket``."""
-        bucket, key = _bucket_and_key(s3_uri)
+        bucket, key = bucket_and_key(s3_uri)
         try:
             # The body is read inside: a connection may be lost half-way through it.
             return self.retrying(lambda: bytes(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()))
@@ -39,7 +39,7 @@ class DocumentVerbs(abc.ABC):
 
     def write_document_once(self, s3_uri: str, body: bytes, *, content_type: str) -> bytes:
         """Write an object unless it exists (S3's If-None-Match), and return what stands there now."""
-        bucket, key = _bucket_and_key(s3_uri)
+        bucket, key = bucket_and_key(s3_uri)
         try:
             self.retrying(
                 lambda: self.s3.put_object(
@@ -55,17 +55,17 @@ class DocumentVerbs(abc.ABC):
 
     def write_document(self, s3_uri: str, body: bytes, *, content_type: str) -> None:
         """Write an object, over what stands there."""
-        bucket, key = _bucket_and_key(s3_uri)
+        bucket, key = bucket_and_key(s3_uri)
         self.retrying(lambda: self.s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type))
 
     def delete_document(self, s3_uri: str) -> None:
         """Delete an object; it is fine if it is gone."""
-        bucket, key = _bucket_and_key(s3_uri)
+        bucket, key = bucket_and_key(s3_uri)
         self.retrying(lambda: self.s3.delete_object(Bucket=bucket, Key=key))
 
     def documents(self, s3_uri: str) -> list[str]:
         """Return the URIs of all objects under a prefix."""
-        bucket, prefix = _bucket_and_key(s3_uri)
+        bucket, prefix = bucket_and_key(s3_uri)
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         return self.retrying(
             lambda: [f"s3://{bucket}/{item['Key']}" for page in pages for item in page.get("Contents", ())]
@@ -88,6 +88,7 @@ class PlainDocuments(DocumentVerbs):
         return call()
 
 
-def _bucket_and_key(s3_uri: str) -> tuple[str, str]:
+def bucket_and_key(s3_uri: str) -> tuple[str, str]:
+    """Of an object's URI; the key as it stands, for also a slash at its end is a part of it."""
     bucket, _, key = s3_uri.removeprefix("s3://").partition("/")
     return bucket, key

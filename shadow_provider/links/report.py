@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 from airflow.providers.amazon.aws.links.base_aws import BASE_AWS_CONSOLE_LINK, BaseAwsLink
 
+from shadow_provider.hooks.documents import bucket_and_key
+
 
 class SageMakerShadowReportLink(BaseAwsLink):
     """The report's object in the S3 console, from where it can be opened or downloaded."""
@@ -25,7 +27,7 @@ class SageMakerShadowReportLink(BaseAwsLink):
     @classmethod
     def remember(cls, context: Mapping[str, Any], operator: Any, report_uri: str) -> None:
         """Push what the link needs."""
-        bucket, _, key = report_uri.removeprefix("s3://").partition("/")
+        bucket, key = bucket_and_key(report_uri)
         cls.persist(
             context=context,
             operator=operator,

@@ -16,7 +16,7 @@ from shadow_provider.links.sagemaker import SageMakerShadowEndpointLink
 from shadow_provider.operators.base import DeploymentOperator, final_errors, is_templated, seconds
 from shadow_provider.operators.production_guard import refuse_harm
 from shadow_provider.operators.waiting import DEFAULT_DEFERRABLE
-from shadow_provider.plan.arguments import S3Uri, Specification, none_of_jinja
+from shadow_provider.plan.arguments import S3Uri, Specification, for_template, none_of_jinja
 from shadow_provider.plan.endpoint_config import ShadowRun
 from shadow_provider.plan.endpoint_state import Progress, outcome_of
 from shadow_provider.plan.errors import EndpointChangedError, PlanError
@@ -109,8 +109,7 @@ class SageMakerShadowEvaluateOperator(DeploymentOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**({"multiple_outputs": True} | kwargs))
-        # Kept as plain JSON: a template field must be something that Airflow can render, store and show.
-        self.policy = policy.model_dump(mode="json") if isinstance(policy, Policy) else policy
+        self.policy = for_template(policy)
         self.deadline = deadline.total_seconds() if isinstance(deadline, timedelta) else deadline
         self.look_interval = look_interval
         self.capture_lag = capture_lag if is_templated(capture_lag) else seconds("capture_lag", capture_lag)

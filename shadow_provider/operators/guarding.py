@@ -27,6 +27,9 @@ class Guard:
         deployment: whose promotion it is.
         guardrails: how traffic moves.
         policy: from whose margins alarms are made, where that is asked for.
+
+    Attributes:
+        guardrails: as given.
     """
 
     def __init__(
@@ -34,7 +37,7 @@ class Guard:
     ) -> None:
         self._hook = hook
         self._deployment = deployment
-        self._guardrails = guardrails
+        self.guardrails = guardrails
         self._policy = policy
         self._alarms = PromotionAlarms(hook, deployment)
 
@@ -48,16 +51,16 @@ class Guard:
         Raises:
             PlanError: AWS excludes this, an alarm of the user's does not exist, or none can be made for want of data.
         """
-        if self._guardrails.strategy == "AS_BEFORE":
+        if self.guardrails.strategy == "AS_BEFORE":
             return self._as_before()
-        if missing := self._alarms.missing(self._guardrails.alarm_names):
+        if missing := self._alarms.missing(self.guardrails.alarm_names):
             raise PlanError(f"guardrails.alarm_names={list(missing)!r}: there is no such CloudWatch alarm")
         variant = promoted["ProductionVariants"][0]
         kind = variant["InstanceType"]
         # What AWS excludes is refused before an alarm is made.
-        self._guardrails.to_aws(instances=instances, instance_type=kind)
-        alarms = self._made_alarms(promoted) if self._guardrails.alarms_from_policy else []
-        return self._guardrails.to_aws(instances=instances, instance_type=kind, alarms=alarms)
+        self.guardrails.to_aws(instances=instances, instance_type=kind)
+        alarms = self._made_alarms(promoted) if self.guardrails.alarms_from_policy else []
+        return self.guardrails.to_aws(instances=instances, instance_type=kind, alarms=alarms)
 
     def _as_before(self) -> dict[str, Any]:
         shadow = self._hook.endpoint_config(self._deployment.names.shadow_config)
@@ -71,7 +74,7 @@ class Guard:
 
     def _made_alarms(self, promoted: Mapping[str, Any]) -> list[str]:
         name, variant = promoted["EndpointConfigName"], promoted["ProductionVariants"][0]["VariantName"]
-        period = self._guardrails.alarm_period_seconds
+        period = self.guardrails.alarm_period_seconds
         plan = plan_alarms(
             self._policy,
             self._before(variant, promoted["CreationTime"], period),
@@ -122,8 +125,8 @@ class Guard:
         return "In ALARM: " + "; ".join(f"{name} ({reason})" for name, reason in found.items())
 
     def _users_alarms(self) -> list[str]:
-        if self._guardrails.strategy != "AS_BEFORE":
-            return list(self._guardrails.alarm_names)
+        if self.guardrails.strategy != "AS_BEFORE":
+            return list(self.guardrails.alarm_names)
         alarms = self._as_before().get("AutoRollbackConfiguration", {}).get("Alarms", [])
         return [alarm["AlarmName"] for alarm in alarms if alarm.get("AlarmName")]
 

@@ -10,7 +10,7 @@ from airflow.sdk import Context
 
 from shadow_provider.operators.base import DeploymentOperator, is_templated
 from shadow_provider.operators.evaluate import effective_policy
-from shadow_provider.plan.arguments import none_of_jinja
+from shadow_provider.plan.arguments import for_template, none_of_jinja
 from shadow_provider.plan.errors import PlanError
 from shadow_provider.plan.infrastructure import check_tested, infrastructure
 from shadow_provider.policy.policy import Policy
@@ -69,7 +69,7 @@ class SageMakerShadowPlanOperator(DeploymentOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.policy = policy.model_dump(mode="json") if isinstance(policy, Policy) else policy
+        self.policy = for_template(policy)
         self.deadline = deadline.total_seconds() if isinstance(deadline, timedelta) else deadline
         self.sampling_percentage = sampling_percentage
         self.promote_infrastructure = promote_infrastructure

@@ -12,7 +12,7 @@ from airflow.sdk import Context
 from shadow_provider.operators.base import is_templated
 from shadow_provider.operators.guarding import Guard
 from shadow_provider.operators.waiting import ConfigChangeOperator
-from shadow_provider.plan.arguments import given, none_of_jinja
+from shadow_provider.plan.arguments import for_template, given, none_of_jinja
 from shadow_provider.plan.endpoint_config import baseline_of_live_endpoint, promoted_request
 from shadow_provider.plan.endpoint_state import EndpointState
 from shadow_provider.plan.errors import (
@@ -22,7 +22,7 @@ from shadow_provider.plan.errors import (
     ForeignResourceError,
     PlanError,
 )
-from shadow_provider.plan.guardrails import Guardrails, plain
+from shadow_provider.plan.guardrails import Guardrails
 from shadow_provider.plan.infrastructure import infrastructure, promoted_variant
 from shadow_provider.plan.promotion import PromotionStep, next_step
 from shadow_provider.plan.tags import asked_since, to_aws
@@ -77,9 +77,8 @@ class SageMakerShadowPromoteOperator(ConfigChangeOperator):
         self.promote_infrastructure = promote_infrastructure
         if not is_templated(promote_infrastructure):
             infrastructure(promote_infrastructure)
-        # Kept as plain JSON: a template field must be something that Airflow can render, store and show.
-        self.guardrails = plain(guardrails)
-        self.policy = policy.model_dump(mode="json") if isinstance(policy, Policy) else policy
+        self.guardrails = for_template(guardrails)
+        self.policy = for_template(policy)
         if given(self.guardrails) is not None:
             Guardrails.parse_partly("guardrails", self.guardrails, is_templated)
         if not is_templated(policy):
@@ -89,12 +88,12 @@ class SageMakerShadowPromoteOperator(ConfigChangeOperator):
         """Begin the update that is next, and wait for it."""
         if self.verdict != PROMOTE:
             raise AirflowSkipException(f"The verdict is {self.verdict}, not {PROMOTE}: the candidate stays a candidate")
-        guard, guardrails = self._guard(), self._guardrails()
+        guard = self._guard()
         state = self._present_state()
         promoted, tags = self._ensure_config(state)
         baseline = self.hook.way_back(self.deployment)
         names, since = self.deployment.names, asked_since(tags)
-        step = next_step(state, baseline=baseline or "", names=names, guarded=guardrails is not None, asked_since=since)
+        step = next_step(state, baseline=baseline or "", names=names, guarded=guard is not None, asked_since=since)
         self.log.info("Promotion on endpoint %s: %s (%s)", self.endpoint_name, step.value, state.summary())
         if step is PromotionStep.ROLLED_BACK:
             raise self._rolled_back(state, guard)
@@ -102,11 +101,11 @@ class SageMakerShadowPromoteOperator(ConfigChangeOperator):
         def remember(now: EndpointState) -> None:
             self.hook.remember_update(promoted["EndpointConfigArn"], now)
 
-        if guard is None or guardrails is None:
+        if guard is None:
             self._update(state, names.promoted_config, expected=names.shadow_config, prepare=remember)
             return self._wait(context, names.promoted_config, not_before=promoted["CreationTime"])
         instances = self._instances(promoted, state)
-        patience = guardrails.patience_seconds(instances)
+        patience = guard.guardrails.patience_seconds(instances)
         if step is PromotionStep.UNDER_WAY:
             return self._wait(context, names.promoted_config, not_before=since, patience=patience)
         # Whatever is refused is refused while the shadow is still there; and alarms are there before they are needed.
@@ -132,16 +131,12 @@ class SageMakerShadowPromoteOperator(ConfigChangeOperator):
         kept = self._keeps_count(state, promoted["EndpointConfigName"])
         return int((present if kept else None) or variant["InitialInstanceCount"])
 
-    def _guardrails(self) -> Guardrails | None:
-        guardrails = Guardrails.of(self.guardrails)
-        if guardrails is not None and not self.wait_for_completion:
-            raise PlanError("wait_for_completion=False: a guarded promotion is two updates, so the task must wait")
-        return guardrails
-
     def _guard(self) -> Guard | None:
-        guardrails = self._guardrails()
+        guardrails = Guardrails.of(self.guardrails)
         if guardrails is None:
             return None
+        if not self.wait_for_completion:
+            raise PlanError("wait_for_completion=False: a guarded promotion is two updates, so the task must wait")
         return Guard(self.hook, self.deployment, guardrails, read_policy(none_of_jinja(self.policy)))
 
     def _present_state(self) -> EndpointState:

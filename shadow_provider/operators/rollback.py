@@ -12,10 +12,10 @@ from airflow.sdk import Context
 
 from shadow_provider.operators.base import final_errors, seconds
 from shadow_provider.operators.waiting import EndpointChangeOperator
-from shadow_provider.plan.arguments import none_of_jinja
+from shadow_provider.plan.arguments import for_template, none_of_jinja
 from shadow_provider.plan.endpoint_state import EndpointState
 from shadow_provider.plan.errors import EndpointFailedError
-from shadow_provider.plan.guardrails import Guardrails, plain
+from shadow_provider.plan.guardrails import Guardrails
 from shadow_provider.plan.rollback import NextStep, RollbackStep, next_step
 
 
@@ -50,7 +50,7 @@ class SageMakerShadowRollbackOperator(EndpointChangeOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.unless_promoted = unless_promoted
-        self.guardrails = plain(guardrails)
+        self.guardrails = for_template(guardrails)
 
     def run_step(self, context: Context) -> dict[str, Any]:
         """Go step by step until the endpoint serves its baseline."""

@@ -13,7 +13,7 @@ from airflow.sdk import Context
 from shadow_provider.hooks import smoke
 from shadow_provider.operators.base import DeploymentOperator, final_errors, is_templated, seconds
 from shadow_provider.operators.waiting import DEFAULT_DEFERRABLE
-from shadow_provider.plan.arguments import none_of_jinja
+from shadow_provider.plan.arguments import for_template, none_of_jinja
 from shadow_provider.plan.endpoint_state import Progress, outcome_of
 from shadow_provider.plan.errors import EndpointChangedError, EndpointFailedError, PlanError
 from shadow_provider.plan.new_production import differences, images_of
@@ -90,8 +90,7 @@ class SageMakerShadowWatchOperator(DeploymentOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        # Kept as plain JSON: a template field must be something that Airflow can render, store and show.
-        self.policy = policy.model_dump(mode="json") if isinstance(policy, Policy) else policy
+        self.policy = for_template(policy)
         self.watch_minutes = watch_minutes
         self.smoke_test = smoke_test
         self.metric_lag = metric_lag if is_templated(metric_lag) else seconds("metric_lag", metric_lag)

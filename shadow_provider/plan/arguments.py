@@ -74,6 +74,11 @@ def given(value: Any) -> Any:
     return value
 
 
+def for_template(value: Any) -> Any:
+    """Return a model as plain JSON: a template field must be something that Airflow can render, store and show."""
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+
+
 def _check_s3_uri(value: str) -> str:
     bucket, _, _ = value.removeprefix("s3://").partition("/")
     if not value.startswith("s3://") or not bucket:

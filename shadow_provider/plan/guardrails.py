@@ -7,7 +7,7 @@ guardrails. What depends on production's number of instances is checked when tha
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
@@ -224,11 +224,6 @@ class Guardrails(Specification):
         if len(alarms) > MOST_ALARMS:
             return f"alarm_names: AWS takes at most {MOST_ALARMS} alarms, with those made from the policy {len(alarms)}"
         return None
-
-
-def plain(guardrails: Guardrails | Mapping[str, Any] | None) -> Any:
-    """Return guardrails as plain JSON: a template field must be something that Airflow can render, store and show."""
-    return guardrails.model_dump(mode="json") if isinstance(guardrails, Guardrails) else guardrails
 
 
 def _size(percent: int | None, instances: int | None) -> dict[str, Any] | None:

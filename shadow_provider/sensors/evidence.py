@@ -27,7 +27,7 @@ from shadow_provider.operators.base import (
 from shadow_provider.operators.evaluate import effective_policy
 from shadow_provider.operators.production_guard import refuse_harm
 from shadow_provider.operators.waiting import DEFAULT_DEFERRABLE
-from shadow_provider.plan.arguments import none_of_jinja
+from shadow_provider.plan.arguments import for_template, none_of_jinja
 from shadow_provider.plan.endpoint_config import ShadowRun
 from shadow_provider.plan.errors import PlanError
 from shadow_provider.policy.policy import Policy
@@ -113,7 +113,7 @@ class SageMakerShadowEvidenceSensor(DeploymentArguments, AwsBaseSensor[SageMaker
             expected_account_id=expected_account_id,
             expected_region=expected_region,
         )
-        self.policy = policy.model_dump(mode="json") if isinstance(policy, Policy) else policy
+        self.policy = for_template(policy)
         self.minimum_duration = (
             minimum_duration.total_seconds() if isinstance(minimum_duration, timedelta) else minimum_duration
         )
