@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from shadow_provider.local.faults import ApiFault, EndpointFault, MetricsFault, VariantFault
+from shadow_provider.local.faults import AlarmFault, ApiFault, EndpointFault, MetricsFault, VariantFault
 from tests.chaos.interruptions import KillPoint
 from tests.chaos.scenarios import ENDPOINT, Scenario
 
@@ -52,7 +52,7 @@ class Trouble:
         set_at: the task before which they are set; None for the beginning.
         absorbed: whether the run must end as if nothing had been.
         causes: one of these is in the log of a run that failed.
-        spoils: what becomes of the evidence: ``missing``, ``duplicated``, ``truncated`` or ``halved`` captures.
+        spoils: what becomes of the shadow's captures: ``missing``, ``duplicated``, ``truncated``, ``halved``, ``late``.
         hits_production: whether callers may see it.
         ends_endpoint: whether AWS leaves an endpoint that nothing but a deletion helps.
     """
@@ -76,6 +76,8 @@ def troubles(scenario: Scenario, points: Sequence[KillPoint]) -> Iterator[Troubl
         yield from _of_changes(scenario)
         yield from _of_variants()
         yield from _of_evidence()
+    if scenario.guardrails is not None:
+        yield from _of_alarms()
 
 
 def _of_calls(calls: Sequence[KillPoint], *, each_kind: bool) -> Iterator[Trouble]:
@@ -143,13 +145,21 @@ def _of_variants() -> Iterator[Trouble]:
     yield Trouble("the shadow never answers its pings", (unhealthy,), causes=(_PINGS,))
     hanging = VariantFault(endpoint=ENDPOINT, variant=_SHADOW, kind="hang")
     yield Trouble("the shadow hangs", (hanging,))
+    hanging = VariantFault(endpoint=ENDPOINT, variant=PRODUCTION, kind="hang")
+    yield Trouble("production hangs", (hanging,), causes=_OF_WATCHING, hits_production=True)
 
 
 def _of_evidence() -> Iterator[Trouble]:
-    for spoils in ("missing", "duplicated", "truncated", "halved"):
+    for spoils in ("missing", "duplicated", "truncated", "halved", "late"):
         yield Trouble(f"captures of the shadow are {spoils}", spoils=spoils)
     yield Trouble("metrics are missing", (MetricsFault(endpoint=ENDPOINT, kind="missing"),))
     yield Trouble("metrics are late", (MetricsFault(endpoint=ENDPOINT, kind="delayed", seconds=2.0),))
+
+
+def _of_alarms() -> Iterator[Trouble]:
+    yield Trouble("all alarms go off", (AlarmFault(kind="ALARM"),), set_at="promote", causes=("In ALARM: ",))
+    for kind in ("OK", "INSUFFICIENT_DATA"):
+        yield Trouble(f"all alarms are {kind}", (AlarmFault(kind=kind),), set_at="promote", absorbed=True)
 
 
 # -- what a log says --------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -19,9 +20,11 @@ from tests.chaos.cloud import Cloud
 from tests.chaos.disturbances import DOES_NOT_SERVE, unsafe
 from tests.chaos.end_state import ANOTHER_VERDICT, EndState, Findings, differences, end_state
 from tests.chaos.faults import Trouble, troubles, unexplained
+from tests.chaos.processes import Process, fork
 from tests.chaos.scenarios import BUCKET, ENDPOINT, Scenario
 
 _RUNS_OF_A_COMBINATION = 6
+_LATE_SECONDS = 3
 
 
 @contextmanager
@@ -40,15 +43,18 @@ def run_troubled(cloud: Cloud, scenario: Scenario, calm: Calm, happening: list[T
     log = fresh_log(logs, f"{scenario.name}-{name}")
     cloud.prepare(scenario)
     runner = make_runner(cloud, scenario, log)
+    arriving: list[Process] = []
     for trouble in happening:
         if trouble.set_at is None:
             _set(cloud, trouble)
         else:
             runner.do_before(trouble.set_at, partial(_set, cloud, trouble))
     if any(trouble.spoils for trouble in happening):
-        runner.do_before("evaluate", lambda: _spoil_captures(cloud, happening))
+        runner.do_before("evaluate", lambda: arriving.extend(_spoil_captures(cloud, happening, log)))
     with impatient(), cloud.caller(log) as failures:
         runner.run()
+    for process in arriving:
+        process.end()
     cloud.aws.faults.clear()
     end = end_state(cloud, runner)
     failed = [] if any(trouble.hits_production or trouble.ends_endpoint for trouble in happening) else failures
@@ -107,26 +113,33 @@ def _unsafe(scenario: Scenario, calm: Calm, end: EndState, failed: list[str], ha
     return findings
 
 
-def _spoil_captures(cloud: Cloud, happening: list[Trouble]) -> None:
-    for trouble in happening:
-        if trouble.spoils is not None:
-            _spoil(cloud, trouble.spoils)
+def _spoil_captures(cloud: Cloud, happening: list[Trouble], log: Path) -> Iterator[Process]:
+    """Do to the shadow's captures what S3, SageMaker or a lost worker may do; processes that bring what comes late."""
+    for how in (trouble.spoils for trouble in happening if trouble.spoils is not None):
+        pages = cloud.s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"captures/{ENDPOINT}/")
+        keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+        for key in keys:
+            if "/AllTraffic/" not in key:
+                yield from _spoil(cloud, key, how, log)
 
 
-def _spoil(cloud: Cloud, how: str) -> None:
-    """Do to the shadow's captures what S3, SageMaker or a lost worker may do to them."""
-    pages = cloud.s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"captures/{ENDPOINT}/")
-    keys = [item["Key"] for page in pages for item in page.get("Contents", ()) if "/AllTraffic/" not in item["Key"]]
-    for key in keys:
-        place: Mapping[str, Any] = {"Bucket": BUCKET, "Key": key}
-        body = cloud.s3.get_object(**place)["Body"].read()
-        if how == "missing":
-            cloud.s3.delete_object(**place)
-        else:
-            lines = body.splitlines(keepends=True)
-            spoilt = {
-                "duplicated": body + body,
-                "truncated": body[:-40],
-                "halved": b"".join(lines[::2]),
-            }
-            cloud.s3.put_object(**place, Body=spoilt[how])
+def _spoil(cloud: Cloud, key: str, how: str, log: Path) -> Iterator[Process]:
+    place: Mapping[str, Any] = {"Bucket": BUCKET, "Key": key}
+    body = cloud.s3.get_object(**place)["Body"].read()
+    if how in ("missing", "late"):
+        cloud.s3.delete_object(**place)
+        if how == "late":
+            yield fork(lambda _: _put_late(cloud, place, body), log)
+        return
+    lines = body.splitlines(keepends=True)
+    spoilt = {
+        "duplicated": body + body,
+        "truncated": body[:-40],
+        "halved": b"".join(lines[::2]),
+    }
+    cloud.s3.put_object(**place, Body=spoilt[how])
+
+
+def _put_late(cloud: Cloud, place: Mapping[str, Any], body: bytes) -> None:
+    time.sleep(_LATE_SECONDS)
+    cloud.s3.put_object(**place, Body=body)
