@@ -27,9 +27,10 @@ from tests.chaos.end_state import Findings  # noqa: E402
 from tests.chaos.evidence import put_clock_ahead  # noqa: E402
 from tests.chaos.faults import troubles  # noqa: E402
 from tests.chaos.faulty_runs import run_combinations, run_troubled  # noqa: E402
-from tests.chaos.interruptions import KillPoint, runs_of  # noqa: E402
+from tests.chaos.interruptions import KillPoint  # noqa: E402
 from tests.chaos.journal import Journal, Result  # noqa: E402
 from tests.chaos.scenarios import SCENARIOS, Scenario  # noqa: E402
+from tests.chaos.sharing import runs_of  # noqa: E402
 from tests.chaos.warm import warm_up  # noqa: E402
 
 # Of each scenario; each is a number of runs.
@@ -118,18 +119,19 @@ def _kills(calms: dict[str, Calm], asked: argparse.Namespace) -> list[Job]:
 
 
 def _faults(calms: dict[str, Calm], asked: argparse.Namespace) -> list[Job]:
-    """Each fault of each scenario, or a sample of them; and combinations, each number as hypothesis chooses them."""
+    """Each fault of each scenario; where only some are asked for, each in a run of its own. And combinations."""
+    known = {name: list(troubles(SCENARIOS[name], calm.points)) for name, calm in calms.items()}
+    if not asked.sample and not asked.match:
+        runs = [(name, run) for name, each in known.items() for run in runs_of(each)]
+        combined: list[Job] = [("fault", name, number) for name in calms for number in range(_COMBINATIONS)]
+        return [*(("fault", name, tuple(each.what for each in run)) for name, run in runs), *combined]
     single: list[Job] = [
-        ("fault", name, each.what)
-        for name, calm in calms.items()
-        for each in troubles(SCENARIOS[name], calm.points)
+        ("fault", name, (each.what,))
+        for name, own in known.items()
+        for each in own
         if re.search(asked.match or "", each.what)
     ]
-    if asked.sample:
-        return random.Random(asked.seed).sample(single, min(asked.sample, len(single)))
-    if asked.match:
-        return single
-    return [*single, *(("fault", name, number) for name in calms for number in range(_COMBINATIONS))]
+    return random.Random(asked.seed).sample(single, min(asked.sample, len(single))) if asked.sample else single
 
 
 def _arguments() -> argparse.Namespace:
@@ -179,7 +181,7 @@ def _do(cloud: Cloud, job: Job, calms: dict[str, Calm], logs: Path) -> tuple[Any
         if kind == "calm":
             return name, run_calm(cloud, scenario, logs)
         if kind == "fault":
-            return job, Result(1, 1, _in_trouble(cloud, scenario, calms[name], what, logs))
+            return job, _in_trouble(cloud, scenario, calms[name], what, logs)
         if kind == "kill":
             return job, _killed(cloud, scenario, calms[name], what, logs)
         (found,) = (each for each in disturbances(scenario, calms[name]) if each.what == what)
@@ -201,11 +203,18 @@ def _killed(cloud: Cloud, scenario: Scenario, calm: Calm, points: tuple[KillPoin
     return Result(len(points), reached, findings)
 
 
-def _in_trouble(cloud: Cloud, scenario: Scenario, calm: Calm, what: Any, logs: Path) -> Findings:
+def _in_trouble(cloud: Cloud, scenario: Scenario, calm: Calm, what: Any, logs: Path) -> Result:
+    """Let these go wrong in one run; then each that did not beside the others, in a run of its own."""
     if isinstance(what, int):
-        return run_combinations(cloud, scenario, calm, what, logs)
-    (found,) = (each for each in troubles(scenario, calm.points) if each.what == what)
-    return run_troubled(cloud, scenario, calm, [found], logs)
+        return Result(1, 1, run_combinations(cloud, scenario, calm, what, logs))
+    happening = [each for each in troubles(scenario, calm.points) if each.what in what]
+    troubled = run_troubled(cloud, scenario, calm, happening, logs)
+    reached, findings = len(happening) - len(troubled.missed), troubled.findings
+    for each in troubled.missed if len(happening) > 1 else ():
+        alone = run_troubled(cloud, scenario, calm, [each], logs)
+        reached += not alone.missed
+        findings += alone.findings
+    return Result(len(happening), reached, findings)
 
 
 def _tell(what: str, name: str, findings: Findings) -> None:

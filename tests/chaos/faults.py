@@ -48,6 +48,8 @@ class Trouble:
 
     Attributes:
         what: in words; tells it from all others of its scenario.
+        process: whose call it is.
+        changes: whether the world may be another one for it: not if a read goes wrong once.
         faults: of the local AWS.
         set_at: the task before which they are set; None for the beginning.
         absorbed: whether the run must end as if nothing had been.
@@ -58,6 +60,8 @@ class Trouble:
     """
 
     what: str
+    process: str = ""
+    changes: bool = True
     faults: Sequence[Any] = field(default=(), hash=False)
     set_at: str | None = None
     absorbed: bool = False
@@ -94,7 +98,7 @@ def _of_calls(calls: Sequence[KillPoint], *, each_kind: bool) -> Iterator[Troubl
                 seconds=0.3 if kind == "delay" else None,
             )
             name = f"{kind} at {call.process}'s {call.operation} {call.resource} #{call.nth}"
-            yield Trouble(name, (fault,), absorbed=True, causes=_CODES.get(kind, ()))
+            yield Trouble(name, call.process, call.changes, (fault,), absorbed=True, causes=_CODES.get(kind, ()))
 
 
 def _that_last(calls: Sequence[KillPoint]) -> Iterator[Trouble]:
@@ -110,7 +114,7 @@ def _that_last(calls: Sequence[KillPoint]) -> Iterator[Trouble]:
             times=_OUTLASTS_A_POLL if waiting else None,
         )
         name = f"{kind} at all of {process}'s {operation}"
-        yield Trouble(name, (fault,), absorbed=waiting, causes=_CODES[kind])
+        yield Trouble(name, faults=(fault,), absorbed=waiting, causes=_CODES[kind])
 
 
 def _of_changes(scenario: Scenario) -> Iterator[Trouble]:
@@ -125,9 +129,9 @@ def _of_changes(scenario: Scenario) -> Iterator[Trouble]:
             fault = EndpointFault(endpoint=ENDPOINT, kind=kind, reason=reason)
             said = "with a reason" if reason else "without a reason"
             ended = kind == "out_of_service"
-            yield Trouble(f"{kind} at {task}, {said}", (fault,), set_at=task, causes=causes, ends_endpoint=ended)
+            yield Trouble(f"{kind} at {task}, {said}", faults=(fault,), set_at=task, causes=causes, ends_endpoint=ended)
     maintenance = EndpointFault(endpoint=ENDPOINT, kind="system_update", seconds=2.0)
-    yield Trouble("a system update of two seconds", (maintenance,), causes=("SystemUpdating",))
+    yield Trouble("a system update of two seconds", faults=(maintenance,), causes=("SystemUpdating",))
 
 
 def _of_variants() -> Iterator[Trouble]:
@@ -139,27 +143,27 @@ def _of_variants() -> Iterator[Trouble]:
             VariantFault(endpoint=ENDPOINT, variant=variant, kind="content_type", content_type="text/html", times=20),
         ):
             yield Trouble(
-                f"{fault.kind} of {whose}", (fault,), causes=_OF_WATCHING, hits_production=variant == PRODUCTION
+                f"{fault.kind} of {whose}", faults=(fault,), causes=_OF_WATCHING, hits_production=variant == PRODUCTION
             )
     unhealthy = VariantFault(endpoint=ENDPOINT, variant=_SHADOW, kind="fail_pings")
-    yield Trouble("the shadow never answers its pings", (unhealthy,), causes=(_PINGS,))
+    yield Trouble("the shadow never answers its pings", faults=(unhealthy,), causes=(_PINGS,))
     hanging = VariantFault(endpoint=ENDPOINT, variant=_SHADOW, kind="hang")
-    yield Trouble("the shadow hangs", (hanging,))
+    yield Trouble("the shadow hangs", faults=(hanging,))
     hanging = VariantFault(endpoint=ENDPOINT, variant=PRODUCTION, kind="hang")
-    yield Trouble("production hangs", (hanging,), causes=_OF_WATCHING, hits_production=True)
+    yield Trouble("production hangs", faults=(hanging,), causes=_OF_WATCHING, hits_production=True)
 
 
 def _of_evidence() -> Iterator[Trouble]:
     for spoils in ("missing", "duplicated", "truncated", "halved", "late"):
         yield Trouble(f"captures of the shadow are {spoils}", spoils=spoils)
-    yield Trouble("metrics are missing", (MetricsFault(endpoint=ENDPOINT, kind="missing"),))
-    yield Trouble("metrics are late", (MetricsFault(endpoint=ENDPOINT, kind="delayed", seconds=2.0),))
+    yield Trouble("metrics are missing", faults=(MetricsFault(endpoint=ENDPOINT, kind="missing"),))
+    yield Trouble("metrics are late", faults=(MetricsFault(endpoint=ENDPOINT, kind="delayed", seconds=2.0),))
 
 
 def _of_alarms() -> Iterator[Trouble]:
-    yield Trouble("all alarms go off", (AlarmFault(kind="ALARM"),), set_at="promote", causes=("In ALARM: ",))
+    yield Trouble("all alarms go off", faults=(AlarmFault(kind="ALARM"),), set_at="promote", causes=("In ALARM: ",))
     for kind in ("OK", "INSUFFICIENT_DATA"):
-        yield Trouble(f"all alarms are {kind}", (AlarmFault(kind=kind),), set_at="promote", absorbed=True)
+        yield Trouble(f"all alarms are {kind}", faults=(AlarmFault(kind=kind),), set_at="promote", absorbed=True)
 
 
 # -- what a log says --------------------------------------------------------------------------------------------------

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from tenacity import wait_fixed
 
 from shadow_provider.hooks import sagemaker_shadow
+from shadow_provider.local.control.client import SetFault
 from tests.chaos.campaign import Calm, fresh_log, make_runner
 from tests.chaos.cloud import Cloud
 from tests.chaos.disturbances import DOES_NOT_SERVE, unsafe
@@ -37,24 +39,47 @@ def impatient() -> Iterator[None]:
         yield
 
 
-def run_troubled(cloud: Cloud, scenario: Scenario, calm: Calm, happening: list[Trouble], logs: Path) -> Findings:
+@dataclass(frozen=True)
+class Troubled:
+    """A run in which things went wrong.
+
+    Attributes:
+        missed: what should have, and did not.
+        findings: what does not hold at the end.
+    """
+
+    missed: Sequence[Trouble]
+    findings: Findings
+
+
+def run_troubled(cloud: Cloud, scenario: Scenario, calm: Calm, happening: Sequence[Trouble], logs: Path) -> Troubled:
     """One run, with one thing or several going wrong."""
     name = " and ".join(trouble.what for trouble in happening)
     log = fresh_log(logs, f"{scenario.name}-{name}")
     cloud.prepare(scenario)
     runner = make_runner(cloud, scenario, log)
     arriving: list[Process] = []
+    faults: dict[str, list[SetFault]] = {trouble.what: [] for trouble in happening}
+
+    def set_faults(trouble: Trouble) -> None:
+        faults[trouble.what] += [cloud.aws.faults.add(fault) for fault in trouble.faults]
+
     for trouble in happening:
         if trouble.set_at is None:
-            _set(cloud, trouble)
+            set_faults(trouble)
         else:
-            runner.do_before(trouble.set_at, partial(_set, cloud, trouble))
+            runner.do_before(trouble.set_at, partial(set_faults, trouble))
     if any(trouble.spoils for trouble in happening):
         runner.do_before("evaluate", lambda: arriving.extend(_spoil_captures(cloud, happening, log)))
     with impatient(), cloud.caller(log) as failures:
         runner.run()
     for process in arriving:
         process.end()
+    missed = [
+        trouble
+        for trouble in happening
+        if trouble.spoils is None and not any(fault.fired for fault in faults[trouble.what])
+    ]
     cloud.aws.faults.clear()
     end = end_state(cloud, runner)
     failed = [] if any(trouble.hits_production or trouble.ends_endpoint for trouble in happening) else failures
@@ -70,7 +95,7 @@ def run_troubled(cloud: Cloud, scenario: Scenario, calm: Calm, happening: list[T
     findings.other += [f"an error that is not explained: {line}" for line in unexplained(text)]
     if not findings:
         log.unlink()
-    return findings
+    return Troubled(missed, findings)
 
 
 def run_combinations(cloud: Cloud, scenario: Scenario, calm: Calm, number: int, logs: Path) -> Findings:
@@ -89,7 +114,7 @@ def run_combinations(cloud: Cloud, scenario: Scenario, calm: Calm, number: int, 
     )
     @given(st.lists(st.sampled_from(known), min_size=2, max_size=4, unique_by=lambda trouble: trouble.what))
     def hold(happening: list[Trouble]) -> None:
-        findings = run_troubled(cloud, scenario, calm, happening, logs)
+        findings = run_troubled(cloud, scenario, calm, happening, logs).findings
         assert not findings, f"{' and '.join(trouble.what for trouble in happening)}: {findings}"
 
     try:
@@ -99,12 +124,7 @@ def run_combinations(cloud: Cloud, scenario: Scenario, calm: Calm, number: int, 
     return found
 
 
-def _set(cloud: Cloud, trouble: Trouble) -> None:
-    for fault in trouble.faults:
-        cloud.aws.faults.add(fault)
-
-
-def _unsafe(scenario: Scenario, calm: Calm, end: EndState, failed: list[str], happening: list[Trouble]) -> Findings:
+def _unsafe(scenario: Scenario, calm: Calm, end: EndState, failed: list[str], happening: Sequence[Trouble]) -> Findings:
     findings = unsafe(scenario, calm, end, failed)
     # What the evidence says may be another thing when it was spoiled; that the endpoint is as the verdict says, holds.
     findings.wrong_greens = [each for each in findings.wrong_greens if each != ANOTHER_VERDICT]
@@ -113,7 +133,7 @@ def _unsafe(scenario: Scenario, calm: Calm, end: EndState, failed: list[str], ha
     return findings
 
 
-def _spoil_captures(cloud: Cloud, happening: list[Trouble], log: Path) -> Iterator[Process]:
+def _spoil_captures(cloud: Cloud, happening: Sequence[Trouble], log: Path) -> Iterator[Process]:
     """Do to the shadow's captures what S3, SageMaker or a lost worker may do; processes that bring what comes late."""
     for how in (trouble.spoils for trouble in happening if trouble.spoils is not None):
         pages = cloud.s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"captures/{ENDPOINT}/")

@@ -9,7 +9,6 @@ import signal
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from multiprocessing import connection
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -76,20 +75,6 @@ def kill_points(calls: Iterable[Call]) -> list[KillPoint]:
         if seen[key] <= _EQUAL_READS or not call.operation.startswith(_READS):
             found += [KillPoint(*key, seen[key], "before"), KillPoint(*key, seen[key], "after")]
     return found
-
-
-def runs_of(points: Sequence[KillPoint]) -> list[tuple[KillPoint, ...]]:
-    """Which points are reached in one run.
-
-    A run of its own has each side of a call that changes something. A read leaves nothing behind: a try that is killed
-    around it ends in a world that a kill around a change ends in, too. These are done as many to a run as there are
-    processes, one in each.
-    """
-    alone = [(point,) for point in points if point.changes]
-    reads = [point for point in points if not point.changes]
-    processes = dict.fromkeys(point.process for point in reads)
-    columns = [[point for point in reads if point.process == process] for process in processes]
-    return [*alone, *(tuple(filter(None, row)) for row in zip_longest(*columns))]
 
 
 class Kill:

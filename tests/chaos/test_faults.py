@@ -11,6 +11,7 @@ import pytest
 from tests.chaos.faults import Trouble, troubles, unexplained
 from tests.chaos.interruptions import KillPoint
 from tests.chaos.scenarios import SCENARIOS
+from tests.chaos.sharing import runs_of
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = 6
@@ -37,6 +38,17 @@ def test_every_call_meets_every_fault_of_a_call_and_each_has_a_name_of_its_own()
         "throttle", "server_error", "expired_token", "reset_before", "reset_after", "delay"
     }  # fmt: skip
     assert all(trouble.absorbed for trouble in of_calls)
+
+
+def test_faults_of_reads_share_runs_and_all_others_have_one_of_their_own() -> None:
+    change = KillPoint("task.plan", "UpdateEndpoint", "prices", 1, "before")
+    known = list(troubles(SCENARIOS["promote"], [*POINTS, change]))
+    runs = runs_of(known)
+    assert sorted(each.what for run in runs for each in run) == sorted(each.what for each in known)
+    shared = [run for run in runs if len(run) > 1]
+    assert len(shared) == 6
+    assert all({each.process for each in run} == {"task.plan", "trigger.promote"} for run in shared)
+    assert all("DescribeEndpoint" in each.what and each.absorbed for run in shared for each in run)
 
 
 def test_what_ends_a_change_is_set_before_each_task_that_changes_the_endpoint() -> None:

@@ -13,9 +13,10 @@ import pytest
 from shadow_provider.local.control.calls import Call
 from tests.chaos.campaign import sample
 from tests.chaos.end_state import EndState, Findings, differences, wrong_greens
-from tests.chaos.interruptions import kill_points, runs_of
+from tests.chaos.interruptions import kill_points
 from tests.chaos.journal import Journal, Result
 from tests.chaos.scenarios import ENDPOINT, SCENARIOS
+from tests.chaos.sharing import runs_of
 
 ROOT = Path(__file__).parents[2]
 
