@@ -16,7 +16,7 @@ from shadow_provider.plan.arguments import for_template, none_of_jinja
 from shadow_provider.plan.endpoint_state import EndpointState
 from shadow_provider.plan.errors import EndpointFailedError
 from shadow_provider.plan.guardrails import Guardrails
-from shadow_provider.plan.rollback import NextStep, RollbackStep, next_step
+from shadow_provider.plan.rollback import NextStep, RollbackStep, Tried, next_step
 
 
 class SageMakerShadowRollbackOperator(EndpointChangeOperator):
@@ -61,12 +61,12 @@ class SageMakerShadowRollbackOperator(EndpointChangeOperator):
         patience = guardrails.longest_seconds if guardrails else 0
         return self._go_back(datetime.now(tz=UTC) + timedelta(seconds=self.timeout + patience), None)
 
-    def _go_back(self, deadline: datetime, tried_on: datetime | None) -> dict[str, Any]:
+    def _go_back(self, deadline: datetime, tried: Tried | None) -> dict[str, Any]:
         baseline = self.hook.way_back(self.deployment)
         pause = seconds("poll_interval", self.poll_interval)
         while True:
             state = self.hook.endpoint_state(self.endpoint_name)
-            step = self._next_step(state, baseline, tried_on)
+            step = self._next_step(state, baseline, tried)
             self.log.info("Rollback of endpoint %s: %s (%s)", self.endpoint_name, step.step.value, step.reason)
             if step.step is RollbackStep.STOP:
                 raise EndpointFailedError(f"Endpoint {self.endpoint_name} was not rolled back: {step.reason}")
@@ -74,27 +74,27 @@ class SageMakerShadowRollbackOperator(EndpointChangeOperator):
                 if state is not None and baseline is not None:
                     self.autoscaling.after_update(state)
                 active = state.active_config if state else None
-                return {"endpoint_config_name": active, "changed": tried_on is not None, "reason": step.reason}
+                return {"endpoint_config_name": active, "changed": tried is not None, "reason": step.reason}
             if step.step is RollbackStep.WAIT:
                 remaining = (deadline - datetime.now(tz=UTC)).total_seconds()
                 if remaining <= 0:
                     assert baseline is not None  # without one there is nothing to wait for
                     raise self.timed_out(baseline, state)
                 if self.deferrable:
-                    tried = tried_on.isoformat() if tried_on else None
-                    self.defer_wait(step.waits_for, None, deadline, tried_on=tried, until=deadline.isoformat())
+                    known = {"tried_on": tried.on.isoformat(), "tried_times": tried.times} if tried else {}
+                    self.defer_wait(step.waits_for, None, deadline, until=deadline.isoformat(), **known)
                 self.keep_lease()
                 time.sleep(min(pause, remaining))
                 continue
             assert state is not None  # there is nothing to act on otherwise
             self._act(step, state, baseline)
-            tried_on = state.last_modified
+            tried = Tried(state.last_modified, tried.times + 1 if tried else 1)
 
-    def _next_step(self, state: EndpointState | None, baseline: str | None, tried_on: datetime | None) -> NextStep:
+    def _next_step(self, state: EndpointState | None, baseline: str | None, tried: Tried | None) -> NextStep:
         # Asked only where it matters: an endpoint that is being deleted may be gone before its tags are read.
         made_by_us = state is not None and state.status == "Failed" and self.deployment.owns(self.hook.tags(state.arn))
         names = self.deployment.names
-        return next_step(state, baseline=baseline, names=names, made_by_us=made_by_us, tried_on=tried_on)
+        return next_step(state, baseline=baseline, names=names, made_by_us=made_by_us, tried=tried)
 
     def _act(self, step: NextStep, state: EndpointState, baseline: str | None) -> None:
         self.keep_lease()
@@ -119,7 +119,6 @@ class SageMakerShadowRollbackOperator(EndpointChangeOperator):
         with final_errors():
             if "until" not in resume:
                 return self.run_step(context)  # an event that is not our trigger's: begin anew, it is all idempotent
-            tried = resume["tried_on"]
-            return self._go_back(
-                datetime.fromisoformat(resume["until"]), datetime.fromisoformat(tried) if tried else None
-            )
+            on = resume.get("tried_on")
+            tried = Tried(datetime.fromisoformat(on), resume["tried_times"]) if on else None
+            return self._go_back(datetime.fromisoformat(resume["until"]), tried)

@@ -13,6 +13,22 @@ from datetime import datetime
 from shadow_provider.plan.endpoint_state import EndpointState
 from shadow_provider.plan.names import DeploymentNames
 
+# From UpdateRollbackFailed AWS's remedy is one more update; one that ends there again is for a person to look at.
+_MOST_UPDATES = 2
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Updates to the baseline that this task began.
+
+    Attributes:
+        on: the endpoint's ``last_modified`` when it began the last of them.
+        times: how many.
+    """
+
+    on: datetime
+    times: int = 1
+
 
 class RollbackStep(enum.Enum):
     """What is to be done next."""
@@ -39,7 +55,7 @@ def next_step(
     baseline: str | None,
     names: DeploymentNames,
     made_by_us: bool,
-    tried_on: datetime | None,
+    tried: Tried | None,
 ) -> NextStep:
     """Say what brings the endpoint back to its baseline.
 
@@ -48,8 +64,8 @@ def next_step(
         baseline: the baseline config by the deployment's tags; None if the deployment made no config.
         names: the deployment's names.
         made_by_us: whether the endpoint itself was made by this deployment.
-        tried_on: the endpoint's ``last_modified`` when this task began the update to the baseline, None if it has not.
-            Then another end is a failure, unless AWS still shows the endpoint as it was before.
+        tried: the updates to the baseline that this task began, None if it has not. Then another end is a failure,
+            unless AWS still shows the endpoint as it was before, or the first of them ended in UpdateRollbackFailed.
     """
     ours = {names.shadow_config, names.promoted_config}
     if state is None:
@@ -69,7 +85,7 @@ def next_step(
         return NextStep(RollbackStep.WAIT, "the endpoint is being deleted", waits_for=None)
     if state.in_progress:
         return _while_in_progress(state, baseline, ours)
-    return _when_settled(state, baseline, ours, made_by_us=made_by_us, tried_on=tried_on)
+    return _when_settled(state, baseline, ours, made_by_us=made_by_us, tried=tried)
 
 
 def _while_in_progress(state: EndpointState, baseline: str, ours: set[str]) -> NextStep:
@@ -80,7 +96,7 @@ def _while_in_progress(state: EndpointState, baseline: str, ours: set[str]) -> N
 
 
 def _when_settled(
-    state: EndpointState, baseline: str, ours: set[str], *, made_by_us: bool, tried_on: datetime | None
+    state: EndpointState, baseline: str, ours: set[str], *, made_by_us: bool, tried: Tried | None
 ) -> NextStep:
     if state.active_config not in ours | {baseline}:
         return NextStep(
@@ -88,12 +104,16 @@ def _when_settled(
             f"the endpoint is {state.summary()}, which is neither this deployment's nor its baseline {baseline}: "
             "somebody else changed it. Left alone",
         )
-    if tried_on is not None and state.last_modified <= tried_on:
+    if tried is not None and state.last_modified <= tried.on:
         return NextStep(RollbackStep.WAIT, f"AWS does not show the change yet: {state.summary()}", waits_for=baseline)
     if state.status == "Failed":
         if made_by_us:
             return NextStep(RollbackStep.DELETE_FAILED_ENDPOINT, f"the new endpoint never served: {state.summary()}")
         return NextStep(RollbackStep.STOP, f"AWS takes no update of a Failed endpoint: {state.summary()}")
-    if tried_on is not None:
-        return NextStep(RollbackStep.STOP, f"SageMaker did not carry out the update to {baseline}: {state.summary()}")
+    if tried is not None and not (state.status == "UpdateRollbackFailed" and tried.times < _MOST_UPDATES):
+        return NextStep(
+            RollbackStep.STOP,
+            f"SageMaker did not carry out the update to {baseline}: {state.summary()}. Remove the cause and clear this "
+            f"task, or update the endpoint to {baseline} by hand",
+        )
     return NextStep(RollbackStep.UPDATE, f"the endpoint is {state.summary()}")

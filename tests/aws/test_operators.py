@@ -876,6 +876,34 @@ def test_a_rollback_lets_a_change_of_ours_end_first(live: Flow, deferrable: bool
     assert live.changes.made.count("UpdateEndpoint") == 2
 
 
+@BOTH_WAYS
+def test_a_rollback_that_aws_could_not_undo_is_asked_for_once_more(
+    live: Flow, local_aws: Any, deferrable: bool
+) -> None:
+    live.to_shadow()
+    live.deferrable = deferrable
+    with local_aws.fault(EndpointFault(kind="rollback_failed", endpoint=live.endpoint_name)):
+        assert live.rollback()["endpoint_config_name"] == live.baseline
+    assert live.now == ("InService", live.baseline)
+    assert live.changes.made.count("UpdateEndpoint") == 3
+
+
+@BOTH_WAYS
+def test_a_rollback_that_aws_can_not_undo_again_says_what_a_person_must_do(
+    live: Flow, local_aws: Any, deferrable: bool
+) -> None:
+    live.to_shadow()
+    live.deferrable = deferrable
+    twice = EndpointFault(kind="rollback_failed", endpoint=live.endpoint_name, times=2, reason="Why.")
+    told = rf"Why\..*update the endpoint to {live.baseline} by hand"
+    with local_aws.fault(twice), pytest.raises(AirflowFailException, match=told):
+        live.rollback()
+    assert live.now == ("UpdateRollbackFailed", live.names.shadow_config)
+    # The cause is gone, and somebody clears the task.
+    assert live.rollback()["changed"] is True
+    assert live.now == ("InService", live.baseline)
+
+
 def test_after_a_silent_rollback_of_awss_nothing_is_left_to_do(live: Flow) -> None:
     with pytest.raises(AirflowFailException):
         live.to_shadow(BROKEN)

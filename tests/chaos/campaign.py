@@ -57,15 +57,26 @@ def dag_of(scenario: Scenario) -> DAG:
 
 
 def make_runner(
-    cloud: Cloud, scenario: Scenario, log: Path, interruption: Interruption | None = None, run_id: str = RUN_ID
+    cloud: Cloud,
+    scenario: Scenario,
+    log: Path,
+    interruption: Interruption | None = None,
+    run_id: str = RUN_ID,
+    caller: str = "",
 ) -> Runner:
-    """One run of a scenario, yet to be begun."""
+    """One run of a scenario, yet to be begun; to AWS its processes have names that begin with the caller's."""
     before = {
         "evaluate": lambda: put_evidence(cloud, scenario),
         "promote": lambda: cloud.set_faults(scenario.while_promoting),
     }
     return Runner(
-        dag_of(scenario), run_id, {"conf": scenario.conf}, cloud.connection_uri, log, interruption, before=before
+        dag_of(scenario),
+        run_id,
+        {"conf": scenario.conf},
+        lambda process: cloud.connection_uri(caller + process),
+        log,
+        interruption,
+        before=before,
     )
 
 

@@ -79,11 +79,11 @@ def end_state(cloud: Cloud, runner: Runner) -> EndState:
     return EndState(_endpoint(cloud), _resources(cloud), _outcome(cloud, runner), changes(cloud))
 
 
-def changes(cloud: Cloud) -> dict[str, int]:
-    """How often each change took effect, by operation and what it was about; upserts and S3's objects left out."""
+def changes(cloud: Cloud, caller: str = "") -> dict[str, int]:
+    """How often each change of a run took effect, by operation and what it was about; upserts and S3 left out."""
     found = Counter(
         f"{call.operation} {' '.join(call.resources)}"
-        for call in cloud.calls("task.", "trigger.")
+        for call in cloud.calls(f"{caller}task.", f"{caller}trigger.")
         if call.effect and call.service != "s3" and call.operation.startswith(_CHANGES)
         if call.operation not in _UPSERTS
     )

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from shadow_provider.plan.endpoint_state import BROKEN, IN_PROGRESS, EndpointState
 from shadow_provider.plan.names import deployment_names
-from shadow_provider.plan.rollback import RollbackStep, next_step
+from shadow_provider.plan.rollback import RollbackStep, Tried, next_step
 
 NAMES = deployment_names("fraud", "run")
 SHADOW, PROMOTED, OWN_BASELINE = NAMES.shadow_config, NAMES.promoted_config, NAMES.baseline_config
@@ -75,18 +75,22 @@ def state(status: str, active: str | None, pending: str | None = None) -> Endpoi
         # The update to the baseline was rolled back itself: not tried for ever.
         (state("InService", SHADOW), BASE, False, True, STOP, None),
         (state("InService", PROMOTED), BASE, True, True, STOP, None),
+        (state("OutOfService", SHADOW), BASE, False, True, STOP, None),
+        # AWS could not undo the update to the baseline: its remedy is one more.
+        (state("UpdateRollbackFailed", SHADOW), BASE, False, True, UPDATE, None),
+        (state("UpdateRollbackFailed", SHADOW), BASE, False, 2, STOP, None),
     ],
 )
 def test_next_step(
     found: EndpointState | None,
     baseline: str | None,
     made_by_us: bool,
-    tried: bool,
+    tried: int,
     step: RollbackStep,
     waits_for: str | None,
 ) -> None:
     following = next_step(
-        found, baseline=baseline, names=NAMES, made_by_us=made_by_us, tried_on=BEFORE if tried else None
+        found, baseline=baseline, names=NAMES, made_by_us=made_by_us, tried=Tried(BEFORE, tried) if tried else None
     )
     assert (following.step, following.waits_for) == (step, waits_for)
     assert following.reason
@@ -97,13 +101,13 @@ def test_next_step(
 STATES = st.builds(state, st.sampled_from(STATUSES), st.sampled_from(CONFIGS), st.sampled_from(CONFIGS))
 
 
-@given(STATES, st.sampled_from([None, BASE, OWN_BASELINE]), st.booleans(), st.booleans())
+@given(STATES, st.sampled_from([None, BASE, OWN_BASELINE]), st.booleans(), st.integers(0, 2))
 @settings(derandomize=True, deadline=None, max_examples=1000)
 def test_what_is_not_ours_is_never_touched(
-    found: EndpointState, baseline: str | None, made_by_us: bool, tried: bool
+    found: EndpointState, baseline: str | None, made_by_us: bool, tried: int
 ) -> None:
     step = next_step(
-        found, baseline=baseline, names=NAMES, made_by_us=made_by_us, tried_on=BEFORE if tried else None
+        found, baseline=baseline, names=NAMES, made_by_us=made_by_us, tried=Tried(BEFORE, tried) if tried else None
     ).step
     if step in {UPDATE, DELETE}:
         assert baseline is not None
@@ -111,24 +115,24 @@ def test_what_is_not_ours_is_never_touched(
         assert not found.in_progress
     if step is UPDATE:
         assert found.status != "Failed"
-        assert not tried
+        assert not tried or (tried == 1 and found.status == "UpdateRollbackFailed")
     if step is DELETE:
         assert made_by_us
         assert found.status == "Failed"
 
 
-@given(STATES, st.sampled_from([BASE, OWN_BASELINE]), st.booleans(), st.booleans())
+@given(STATES, st.sampled_from([BASE, OWN_BASELINE]), st.booleans(), st.integers(0, 2))
 @settings(derandomize=True, deadline=None, max_examples=1000)
 def test_it_is_done_only_where_the_baseline_serves(
-    found: EndpointState, baseline: str, made_by_us: bool, tried: bool
+    found: EndpointState, baseline: str, made_by_us: bool, tried: int
 ) -> None:
     step = next_step(
-        found, baseline=baseline, names=NAMES, made_by_us=made_by_us, tried_on=BEFORE if tried else None
+        found, baseline=baseline, names=NAMES, made_by_us=made_by_us, tried=Tried(BEFORE, tried) if tried else None
     ).step
     assert (step is DONE) is found.serves(baseline)
 
 
 def test_an_endpoint_that_aws_shows_as_before_the_update_is_waited_for() -> None:
     found = state("InService", NAMES.shadow_config)
-    following = next_step(found, baseline="base", names=NAMES, made_by_us=False, tried_on=found.last_modified)
+    following = next_step(found, baseline="base", names=NAMES, made_by_us=False, tried=Tried(found.last_modified))
     assert (following.step, following.waits_for) == (RollbackStep.WAIT, "base")
