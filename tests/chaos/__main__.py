@@ -223,17 +223,9 @@ def _tell(what: str, name: str, findings: Findings) -> None:
 
 
 def _print_counts(totals: dict[tuple[str, str], Findings], numbers: dict[tuple[str, str], list[int]]) -> None:
-    columns = (
-        "runs",
-        "disturbances",
-        "reached",
-        "wrong greens",
-        "orphans",
-        "double acts",
-        "failed requests",
-        "other differences",
-    )
-    print(f"{'':24}", *(f"{column:>17}" for column in columns), sep="")
+    of_runs = ("runs", "disturbances", "reached")
+    of_ends = ("wrong greens", "orphans", "double acts", "failed requests", "other differences")
+    print(f"{'':24}", *(f"{column:>18}" for column in (*of_runs, *of_ends)), sep="")
     for (kind, name), own in sorted(numbers.items()):
         counts = [*own, *(len(found) for found in vars(totals[kind, name]).values())]
         print(f"{kind + ' ' + name:24}", *(f"{count:>18}" for count in counts), sep="")
