@@ -30,7 +30,8 @@ _CODES = {
     "reset_after": ("ConnectionClosedError", "ConnectionError", "ProtocolError"),
 }
 # What is said of a production that is worse than it was, or that does not answer a captured request as before.
-_OF_WATCHING = ("a captured request of production's was", "the captured request", "worse")
+# Without an apostrophe: in a log line it may be escaped.
+_OF_WATCHING = ("a captured request of production", "the captured request", "worse")
 _KINDS: tuple[Any, ...] = tuple(_CODES)
 _KINDS_OF_CALLS: tuple[Any, ...] = (*_KINDS, "delay")
 # The scenario in which each call meets each kind of fault; in the others they take turns.
