@@ -251,7 +251,7 @@ class SageMakerShadowWatchOperator(DeploymentOperator):
         )  # fmt: skip
         if found.breaches:
             raise EndpointFailedError(
-                f"Endpoint {self.endpoint_name} is worse since its promotion: {'; '.join(found.breaches)}"
+                f"Endpoint {self.endpoint_name} did not pass the watch since its promotion: {'; '.join(found.breaches)}"
             )
         return (*after.notes, *found.notes)
 

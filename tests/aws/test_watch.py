@@ -118,7 +118,7 @@ def test_a_production_that_becomes_worse_fails_the_task_and_the_rollback_brings_
     with traffic(live.cloud, live.endpoint_name) as seen:
         after_a_shadow(live, seen, source)
         switch.touch()
-        with pytest.raises(AirflowFailException, match="is worse since its promotion") as raised:
+        with pytest.raises(AirflowFailException, match="did not pass the watch since its promotion") as raised:
             watch(live, smoke_test="off")
         assert said in str(raised.value)
         assert live.rollback(unless_promoted=None)["changed"] is True

@@ -31,7 +31,7 @@ _CODES = {
 }
 # What is said of a production that is worse than it was, or that does not answer a captured request as before.
 # Without an apostrophe: in a log line it may be escaped.
-_OF_WATCHING = ("a captured request of production", "the captured request", "worse")
+_OF_WATCHING = ("a captured request of production", "the captured request", "did not pass the watch", "worse")
 _KINDS: tuple[Any, ...] = tuple(_CODES)
 _KINDS_OF_CALLS: tuple[Any, ...] = (*_KINDS, "delay")
 # The scenario in which each call meets each kind of fault; in the others they take turns.
@@ -157,8 +157,12 @@ def _of_variants() -> Iterator[Trouble]:
 def _of_evidence() -> Iterator[Trouble]:
     for spoils in ("missing", "duplicated", "truncated", "halved", "late"):
         yield Trouble(f"captures of the shadow are {spoils}", spoils=spoils)
-    yield Trouble("metrics are missing", faults=(MetricsFault(endpoint=ENDPOINT, kind="missing"),))
-    yield Trouble("metrics are late", faults=(MetricsFault(endpoint=ENDPOINT, kind="delayed", seconds=2.0),))
+    # Whether the watch sees what the harness wrote of the time before is a matter of milliseconds.
+    unseen = ("CloudWatch counts no request since the promotion",)
+    missing = MetricsFault(endpoint=ENDPOINT, kind="missing")
+    yield Trouble("metrics are missing", faults=(missing,), causes=unseen)
+    late = MetricsFault(endpoint=ENDPOINT, kind="delayed", seconds=2.0)
+    yield Trouble("metrics are late", faults=(late,), causes=unseen)
 
 
 def _of_alarms() -> Iterator[Trouble]:
