@@ -33,7 +33,8 @@ from tests.chaos.scenarios import SCENARIOS, Scenario  # noqa: E402
 from tests.chaos.sharing import runs_of  # noqa: E402
 from tests.chaos.warm import warm_up  # noqa: E402
 
-# Of each scenario; each is a number of runs.
+_KINDS = ("all", "kills", "disturbances", "faults", "combinations")
+# Of each scenario; each is a number of runs, as hypothesis chooses them for its number.
 _COMBINATIONS = 10
 _TOLD_EVERY = 20
 
@@ -59,6 +60,8 @@ def main() -> int:
         ]
     if asked.what in ("all", "faults"):
         jobs += _faults(calms, asked)
+    if asked.what in ("all", "combinations") and not asked.sample and not asked.match:
+        jobs += [("fault", name, number) for name in calms for number in range(_COMBINATIONS)]
     totals: dict[tuple[str, str], Findings] = defaultdict(Findings)
     numbers: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
     for name, calm in calms.items():
@@ -119,12 +122,11 @@ def _kills(calms: dict[str, Calm], asked: argparse.Namespace) -> list[Job]:
 
 
 def _faults(calms: dict[str, Calm], asked: argparse.Namespace) -> list[Job]:
-    """Each fault of each scenario; where only some are asked for, each in a run of its own. And combinations."""
+    """Each fault of each scenario; where only some are asked for, each in a run of its own."""
     known = {name: list(troubles(SCENARIOS[name], calm.points)) for name, calm in calms.items()}
     if not asked.sample and not asked.match:
         runs = [(name, run) for name, each in known.items() for run in runs_of(each)]
-        combined: list[Job] = [("fault", name, number) for name in calms for number in range(_COMBINATIONS)]
-        return [*(("fault", name, tuple(each.what for each in run)) for name, run in runs), *combined]
+        return [("fault", name, tuple(each.what for each in run)) for name, run in runs]
     single: list[Job] = [
         ("fault", name, (each.what,))
         for name, own in known.items()
@@ -137,7 +139,7 @@ def _faults(calms: dict[str, Calm], asked: argparse.Namespace) -> list[Job]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenario", action="append", choices=list(SCENARIOS), help="only these")
-    parser.add_argument("--what", choices=("all", "kills", "disturbances", "faults"), default="all")
+    parser.add_argument("--what", choices=_KINDS, default="all")
     parser.add_argument("--changes-only", action="store_true", help="only around calls that change something")
     parser.add_argument("--match", help="only what this regular expression is found in, each in a run of its own")
     parser.add_argument("--sample", type=int, default=0, help="so many kill points, and so many faults, instead of all")
