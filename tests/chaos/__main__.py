@@ -27,10 +27,9 @@ from tests.chaos.end_state import Findings  # noqa: E402
 from tests.chaos.evidence import put_clock_ahead  # noqa: E402
 from tests.chaos.faults import troubles  # noqa: E402
 from tests.chaos.faulty_runs import run_combinations, run_troubled  # noqa: E402
-from tests.chaos.interruptions import KillPoint  # noqa: E402
 from tests.chaos.journal import Journal, Result  # noqa: E402
 from tests.chaos.scenarios import SCENARIOS, Scenario  # noqa: E402
-from tests.chaos.sharing import runs_of  # noqa: E402
+from tests.chaos.sharing import runs_of, share  # noqa: E402
 from tests.chaos.warm import warm_up  # noqa: E402
 
 _KINDS = ("all", "kills", "disturbances", "faults", "combinations")
@@ -185,7 +184,7 @@ def _do(cloud: Cloud, job: Job, calms: dict[str, Calm], logs: Path) -> tuple[Any
         if kind == "fault":
             return job, _in_trouble(cloud, scenario, calms[name], what, logs)
         if kind == "kill":
-            return job, _killed(cloud, scenario, calms[name], what, logs)
+            return job, share(what, lambda points: run_killed(cloud, scenario, calms[name], points, logs))
         (found,) = (each for each in disturbances(scenario, calms[name]) if each.what == what)
         return job, Result(1, 1, found.run(cloud, calms[name], logs))
     except Exception as error:
@@ -194,29 +193,11 @@ def _do(cloud: Cloud, job: Job, calms: dict[str, Calm], logs: Path) -> tuple[Any
         return job, Result(1, 0, Findings(other=[f"the run could not be watched: {error!r}"]))
 
 
-def _killed(cloud: Cloud, scenario: Scenario, calm: Calm, points: tuple[KillPoint, ...], logs: Path) -> Result:
-    """Kill at these points in one run; then at each that was not reached beside the others, in a run of its own."""
-    killed = run_killed(cloud, scenario, calm, points, logs)
-    reached, findings = len(points) - len(killed.missed), killed.findings
-    for point in killed.missed if len(points) > 1 else ():
-        alone = run_killed(cloud, scenario, calm, (point,), logs)
-        reached += not alone.missed
-        findings += alone.findings
-    return Result(len(points), reached, findings)
-
-
 def _in_trouble(cloud: Cloud, scenario: Scenario, calm: Calm, what: Any, logs: Path) -> Result:
-    """Let these go wrong in one run; then each that did not beside the others, in a run of its own."""
     if isinstance(what, int):
         return Result(1, 1, run_combinations(cloud, scenario, calm, what, logs))
     happening = [each for each in troubles(scenario, calm.points) if each.what in what]
-    troubled = run_troubled(cloud, scenario, calm, happening, logs)
-    reached, findings = len(happening) - len(troubled.missed), troubled.findings
-    for each in troubled.missed if len(happening) > 1 else ():
-        alone = run_troubled(cloud, scenario, calm, [each], logs)
-        reached += not alone.missed
-        findings += alone.findings
-    return Result(len(happening), reached, findings)
+    return share(happening, lambda some: run_troubled(cloud, scenario, calm, some, logs))
 
 
 def _tell(what: str, name: str, findings: Findings) -> None:

@@ -18,6 +18,7 @@ from tests.chaos.evidence import put_evidence
 from tests.chaos.interruptions import KillPoint, Kills, kill_points
 from tests.chaos.runner import Interruption, Runner
 from tests.chaos.scenarios import Scenario
+from tests.chaos.sharing import Disturbed
 
 RUN_ID = "manual__2026-01-01T00:00:00+00:00"
 
@@ -34,19 +35,6 @@ class Calm:
 
     end: EndState
     points: Sequence[KillPoint]
-    findings: Findings
-
-
-@dataclass(frozen=True)
-class Killed:
-    """A run whose processes were killed.
-
-    Attributes:
-        missed: the points that no process came to.
-        findings: what is wrong then.
-    """
-
-    missed: Sequence[KillPoint]
     findings: Findings
 
 
@@ -104,7 +92,9 @@ def run_calm(cloud: Cloud, scenario: Scenario, logs: Path) -> Calm:
     return Calm(end, kill_points(calls), findings)
 
 
-def run_killed(cloud: Cloud, scenario: Scenario, calm: Calm, points: Sequence[KillPoint], logs: Path) -> Killed:
+def run_killed(
+    cloud: Cloud, scenario: Scenario, calm: Calm, points: Sequence[KillPoint], logs: Path
+) -> Disturbed[KillPoint]:
     """Run a scenario with a process killed at each of these points, retried as Airflow does, and look at the end."""
     others = f"-and-{len(points) - 1}-more" if len(points) > 1 else ""
     log = fresh_log(logs, f"{scenario.name}-{points[0]}{others}")
@@ -119,7 +109,7 @@ def run_killed(cloud: Cloud, scenario: Scenario, calm: Calm, points: Sequence[Ki
     findings += wrong_greens(scenario, end)
     if not findings:
         log.unlink()
-    return Killed(kills.missed, findings)
+    return Disturbed(kills.missed, findings)
 
 
 def sample(points: Sequence[tuple[str, KillPoint]], number: int, seed: int) -> list[tuple[str, KillPoint]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from tests.chaos.end_state import ANOTHER_VERDICT, EndState, Findings, differenc
 from tests.chaos.faults import Trouble, troubles, unexplained
 from tests.chaos.processes import Process, fork
 from tests.chaos.scenarios import BUCKET, ENDPOINT, Scenario
+from tests.chaos.sharing import Disturbed
 
 _RUNS_OF_A_COMBINATION = 6
 _LATE_SECONDS = 3
@@ -39,20 +39,9 @@ def impatient() -> Iterator[None]:
         yield
 
 
-@dataclass(frozen=True)
-class Troubled:
-    """A run in which things went wrong.
-
-    Attributes:
-        missed: what should have, and did not.
-        findings: what does not hold at the end.
-    """
-
-    missed: Sequence[Trouble]
-    findings: Findings
-
-
-def run_troubled(cloud: Cloud, scenario: Scenario, calm: Calm, happening: Sequence[Trouble], logs: Path) -> Troubled:
+def run_troubled(
+    cloud: Cloud, scenario: Scenario, calm: Calm, happening: Sequence[Trouble], logs: Path
+) -> Disturbed[Trouble]:
     """One run, with one thing or several going wrong."""
     name = " and ".join(trouble.what for trouble in happening)
     log = fresh_log(logs, f"{scenario.name}-{name}")
@@ -95,7 +84,7 @@ def run_troubled(cloud: Cloud, scenario: Scenario, calm: Calm, happening: Sequen
     findings.other += [f"an error that is not explained: {line}" for line in unexplained(text)]
     if not findings:
         log.unlink()
-    return Troubled(missed, findings)
+    return Disturbed(missed, findings)
 
 
 def run_combinations(cloud: Cloud, scenario: Scenario, calm: Calm, number: int, logs: Path) -> Findings:
