@@ -21,12 +21,14 @@ class CapturedRequest:
         body: what was sent.
         media: its media type, parameters included; empty where it was not captured.
         answer_media: media type of the answer, parameters included; empty where it was not captured.
+        attributes: custom attributes that came with it, as one header; empty if there were none.
         place: key of the object and line, for people.
     """
 
     body: bytes
     media: str
     answer_media: str
+    attributes: str
     place: str
 
 
@@ -67,9 +69,18 @@ def _answered(store: ReadableStore, key: str, until: datetime) -> Iterator[Captu
         try:
             record = parse_object(lines[number - 1])
             data = member(record, "captureData")
-            moment = inference_time(member(record, "eventMetadata").get("inferenceTime"))
+            metadata = member(record, "eventMetadata")
+            moment = inference_time(metadata.get("inferenceTime"))
             given, answer = payload(data, "endpointInput"), payload(data, "endpointOutput")
         except BadLineError:
             continue
         if given is not None and answer is not None and moment <= until:
-            yield CapturedRequest(given[0], given[1], answer[1], f"{key}:{number}")
+            attributes = _header(metadata.get("customAttributes"))
+            yield CapturedRequest(given[0], given[1], answer[1], attributes, f"{key}:{number}")
+
+
+def _header(attributes: object) -> str:
+    """The list of custom attributes as the header that callers send."""
+    if not isinstance(attributes, list) or not all(isinstance(each, str) for each in attributes):
+        return ""
+    return ",".join(attributes)

@@ -18,7 +18,9 @@ class SmokeAnswer:
     size: int
 
 
-def send(hook: SageMakerShadowHook, endpoint_name: str, body: bytes, media: str) -> SmokeAnswer:
+def send(
+    hook: SageMakerShadowHook, endpoint_name: str, body: bytes, *, media: str, accept: str = "", attributes: str = ""
+) -> SmokeAnswer:
     """Invoke the endpoint; throttling and lost connections are repeated, what the model answers is not.
 
     Neither the request nor what the model says in an error stands in the error that is raised.
@@ -28,15 +30,18 @@ def send(hook: SageMakerShadowHook, endpoint_name: str, body: bytes, media: str)
         endpoint_name: the endpoint.
         body: the request.
         media: its media type; empty if it is not known.
+        accept: the media type that is asked for; empty for the model's own choice.
+        attributes: custom attributes; empty for none.
 
     Raises:
         EndpointFailedError: the endpoint refused the request, or its model answered with an error.
     """
     runtime = hook.sibling("sagemaker-runtime")
-    content_type = {"ContentType": media} if media else {}
+    given = {"ContentType": media, "Accept": accept, "CustomAttributes": attributes}
+    headers = {name: value for name, value in given.items() if value}
 
     def invoke() -> SmokeAnswer:
-        response = runtime.invoke_endpoint(EndpointName=endpoint_name, Body=body, **content_type)
+        response = runtime.invoke_endpoint(EndpointName=endpoint_name, Body=body, **headers)
         return SmokeAnswer(response.get("ContentType", ""), len(response["Body"].read()))
 
     try:

@@ -167,11 +167,21 @@ class SageMakerShadowWatchOperator(DeploymentOperator):
                 raise EndpointFailedError(f"Endpoint {self.endpoint_name}: smoke_test='required', but {why}")
             self.log.warning("No smoke request is sent: %s", why)
             return {"sent": False, "why": why}
-        answer = smoke.send(self.hook, self.endpoint_name, request.body, request.media)
-        if _type_of(request.answer_media) not in ("", _type_of(answer.media)):
+        before = _type_of(request.answer_media)
+        # Captures do not hold what the caller accepted. What it got is what it accepts; without that, a model that
+        # answers in several formats would choose its own.
+        answer = smoke.send(
+            self.hook,
+            self.endpoint_name,
+            request.body,
+            media=request.media,
+            accept=before,
+            attributes=request.attributes,
+        )
+        if before not in ("", _type_of(answer.media)):
             raise EndpointFailedError(
                 f"Endpoint {self.endpoint_name}: the captured request {request.place} was answered with "
-                f"{_type_of(request.answer_media)} before and is answered with {_type_of(answer.media)!r} now"
+                f"{before} before and is answered with {_type_of(answer.media)!r} now"
             )
         self.log.info("The captured request %s was answered: %s, %d bytes", request.place, answer.media, answer.size)
         return {"sent": True, "request": request.place, "media_type": _type_of(answer.media), "bytes": answer.size}

@@ -201,15 +201,21 @@ def cloud_of(running: LocalAWS, unique: Callable[[str], str]) -> Cloud:
 
 
 @contextmanager
-def traffic(cloud: Cloud, name: str) -> Iterator[list[Any]]:
-    """Callers that never stop; gives the list of their answers, or of the exceptions they got."""
+def traffic(cloud: Cloud, name: str, **options: Any) -> Iterator[list[Any]]:
+    """Callers that never stop; gives the list of their answers, or of the exceptions they got.
+
+    Args:
+        cloud: where.
+        name: the endpoint.
+        options: of each request, as InvokeEndpoint names them.
+    """
     seen: list[Any] = []
     stop = threading.Event()
 
     def call() -> None:
         while not stop.is_set():
             try:
-                seen.append(cloud.invoke(name)["Body"].read())
+                seen.append(cloud.invoke(name, **options)["Body"].read())
             except Exception as error:
                 seen.append(error)
             time.sleep(0.005)

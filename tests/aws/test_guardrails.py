@@ -73,6 +73,7 @@ def test_all_at_once_bakes_before_the_old_fleet_goes(update: Any, cloud: Cloud, 
         assert status(change.name)["variants"][0]["pids"] == pids  # the way back is still there
         begun = len(seen)
         described = change.ends_with(change.new)
+        further(seen, 10)
         assert set(seen[begun + 3 :]) == {b"1"}
     assert described["LastDeploymentConfig"] == blue_green("ALL_AT_ONCE", termination=BAKE)
     assert "VariantStatus" not in described["ProductionVariants"][0]
@@ -89,6 +90,7 @@ def test_a_canary_gets_its_share_and_then_all(update: Any, cloud: Cloud) -> None
         change.baking("TerminationWaitInSeconds")
         moved = len(seen)
         change.ends_with(change.new)
+        further(seen, 10)
     share_is(during, 0.25)
     assert set(seen[moved + 3 :]) == {b"1"}
     assert set(seen) == {b"0", b"1"}
@@ -156,6 +158,7 @@ def test_an_alarm_rolls_back(update: Any, cloud: Cloud, unique: Any, status: Any
         change.begin({**policy, **alarm(cloud, name)})
         # In a rolling deployment an instance of the old fleet has gone by then.
         change.baking("of 2 instance(s)" if "RollingUpdatePolicy" in policy else "of 1 instance(s)")
+        poll(lambda: b"1" in seen)  # callers meet the new fleet
         cloud.cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a test")
         described = change.ends_with(change.old)
         assert set(further(seen, 50)) == {b"0"}
@@ -286,6 +289,7 @@ def test_a_batch_that_does_not_come_up_rolls_back(update: Any, cloud: Cloud, fau
     with traffic(cloud, change.name) as seen:
         change.begin(rolling(instances(2), 900))
         change.baking("of 2 instance(s)")
+        poll(lambda: b"1" in seen)
         broken = faults.add(VariantFault(endpoint=change.name, kind="fail_pings"))
         poll(lambda: cloud.describe(change.name)["ProductionVariants"][0].get("VariantStatus"))
         poll(lambda: cloud.describe(change.name)["EndpointStatus"] == "RollingBack")

@@ -27,6 +27,14 @@ def transform_fn(m, b, c, a):
         {trouble}
     return b, c
 """
+# Answers in what is accepted, and JSON by itself; one who does not say for whom is refused.
+FOR_CALLERS = """
+def model_fn(d): pass
+def transform_fn(m, b, c, a, context):
+    if context.get_request_header("x-amzn-sagemaker-custom-attributes") != "tenant=a,tier=gold":
+        raise ValueError("no tenant")
+    return ("1,2", a) if a == "text/csv" else ("{}", "application/json")
+"""
 POLICY = {
     "block_seconds": 1,
     "gates": [
@@ -145,6 +153,23 @@ def test_an_answer_of_another_media_type_fails(live: Flow, tmp_path: Any) -> Non
     switch.touch()
     with pytest.raises(AirflowFailException, match="answered with text/csv before and is answered with 'application/"):
         watch(live)
+
+
+def test_the_captured_request_is_sent_as_its_caller_sent_it(
+    cloud: Cloud, hook: SageMakerShadowHook, unique: Callable[[str], str]
+) -> None:
+    flow = Flow(cloud, hook, unique("callers"))
+    flow.incumbent = cloud.model(FOR_CALLERS)
+    go_live(flow)
+    with traffic(cloud, flow.endpoint_name, Accept="text/csv", CustomAttributes="tenant=a,tier=gold") as seen:
+        flow.to_shadow(FOR_CALLERS)
+        poll(lambda: len(seen) > 20)
+        flow.promote()
+    found = watch(flow, smoke_test="required", watch_minutes=0)
+    assert found["smoke"]["media_type"] == "text/csv"
+    assert set(seen) == {b"1,2"}
+    flow.changes.end()
+    cloud.delete(flow.endpoint_name)
 
 
 def test_traffic_before_and_none_after_is_no_pass(live: Flow) -> None:

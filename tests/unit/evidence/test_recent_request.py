@@ -28,9 +28,11 @@ def test_the_newest_request_with_an_answer_is_taken() -> None:
         b'{"captureData": {"endpointInput": {"mode": ',
     )
     s3.put(key(11, "59-00", "shadow"), line(capture(given="6", answer="f")))
-    assert found(s3) == CapturedRequest(b"4", "text/csv", "application/json; charset=utf-8", key(11, "30-00") + ":1")
+    assert found(s3) == CapturedRequest(
+        b"4", "text/csv", "application/json; charset=utf-8", "", key(11, "30-00") + ":1"
+    )
     assert found(s3, until=START + timedelta(minutes=59)) == CapturedRequest(
-        b"1", "text/csv", "text/csv", key(10, "00-00") + ":1"
+        b"1", "text/csv", "text/csv", "", key(10, "00-00") + ":1"
     )
     assert found(s3, since=START + timedelta(hours=2)) is None
 
@@ -45,6 +47,16 @@ def test_what_came_later_is_not_taken() -> None:
     request = found(s3, until=START + timedelta(hours=1))
     assert request is not None
     assert request.body == b"before"
+
+
+def test_custom_attributes_come_out_as_the_header_that_was_sent() -> None:
+    for attributes, header in ((["tenant=a", "tier=gold"], "tenant=a,tier=gold"), (["x"], "x"), ([1], ""), ("x", "")):
+        s3, record = FakeS3(), capture()
+        record["eventMetadata"]["customAttributes"] = attributes
+        s3.put(key(12, "00-00"), line(record))
+        request = found(s3)
+        assert request is not None
+        assert request.attributes == header
 
 
 def test_bytes_come_out_as_they_were_sent() -> None:
