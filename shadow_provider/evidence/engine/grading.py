@@ -7,18 +7,17 @@ A look reads its labels first. A pair that is settled while its label is there i
 are kept, and meet all labels when the look has settled what it can.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from shadow_provider.evidence.engine.ahead import ahead
 from shadow_provider.evidence.engine.blocks import microseconds
-from shadow_provider.evidence.engine.labels import LabelReader, Labels
+from shadow_provider.evidence.engine.labels import Labels, read_labels
 from shadow_provider.evidence.engine.listing import listed_by_hour
-from shadow_provider.evidence.engine.parts import pieces
 from shadow_provider.evidence.engine.settling import SIDES, Groups, Ids, Times
 from shadow_provider.evidence.engine.store import StoredObject
 from shadow_provider.evidence.engine.truth import Truth, TruthStanding
@@ -42,7 +41,6 @@ _ROWS = 32_768
 _INSERTED = 65_536
 """Labels that are put into the database at a time."""
 
-_THREADS, _AHEAD = 4, 16
 _HOUR = 3_600_000_000
 """In microseconds."""
 
@@ -81,26 +79,19 @@ class Grading:
 
     def read(self) -> None:
         """Read the new labels, and leave one of each id."""
-        reader = LabelReader()
         new = list(self._new_objects())
-
-        def fetched(each: tuple[int, StoredObject]) -> Labels:
-            return reader.read(pieces(self.truth.store, each[1].key))
-
-        batch, origins = Labels(), list[int]()
-        for (hour, stored), found in zip(new, ahead(fetched, new, threads=_THREADS, most=_AHEAD), strict=True):
-            self.standing.objects.append(stored)
+        hours = np.array([hour for hour, _ in new], dtype=np.int64)
+        batch: list[Labels] = []
+        for found in read_labels(self.truth.store, self.connection, [stored for _, stored in new]):
             self.standing.lines += found.lines
-            for fate, line in found.bad:
-                self.standing.fates.count(fate, f"{stored.key}:{line}")
-            batch.ids += found.ids
-            batch.texts += found.texts
-            batch.media += found.media
-            origins += [hour] * len(found.ids)
-            if len(batch.ids) >= _INSERTED:
-                self._insert(batch, origins)
-                batch, origins = Labels(), []
-        self._insert(batch, origins)
+            for fate, number, line in found.bad:
+                self.standing.fates.count(fate, f"{new[number][1].key}:{line}")
+            batch.append(found)
+            if sum(each.count for each in batch) >= _INSERTED:
+                self._insert(batch, hours)
+                batch = []
+        self._insert(batch, hours)
+        self.standing.objects += [stored for _, stored in new]
         self._settle()
 
     def _new_objects(self) -> Iterator[tuple[int, StoredObject]]:
@@ -111,18 +102,29 @@ class Grading:
             if each.key.endswith(".jsonl") and each not in known:
                 yield microseconds(hour), each
 
-    def _insert(self, labels: Labels, origins: list[int]) -> None:
+    def _insert(self, batch: Sequence[Labels], hours: NDArray[np.int64]) -> None:
+        """Put labels into the database, with the hours of their objects."""
         import pyarrow as pa
 
-        if not labels.ids:
-            return
-        names = ["id", "text", "media", "hour"]
-        types = [pa.large_string(), pa.large_string(), pa.string(), pa.int64()]
-        columns = [labels.ids, labels.texts, labels.media, origins]
-        arrays = [pa.array(column, type_) for column, type_ in zip(columns, types, strict=True)]
-        self.connection.register("new_labels", pa.table(arrays, names=names))
+        tables = [table for each in batch for table in each.tables]
+        if tables:
+            self._insert_table("id", pa.concat_tables(tables), hours)
+        others = [label for each in batch for label in each.others]
+        if others:
+            columns = zip(*((each.id, each.text, each.media, each.object) for each in others), strict=True)
+            types = [pa.large_string(), pa.large_string(), pa.string(), pa.int64()]
+            arrays = [pa.array(column, type_) for column, type_ in zip(columns, types, strict=True)]
+            table = pa.table(arrays, names=["id", "text", "media", "object"])
+            self._insert_table("id_of('\"' || id || '\"')", table, hours)
+
+    def _insert_table(self, digest: str, labels: "pa.Table", hours: NDArray[np.int64]) -> None:
+        """Put labels into the database; the digest of their id is an SQL expression."""
+        import pyarrow as pa
+
+        of_labels = hours[labels.column("object").to_numpy()]
+        self.connection.register("new_labels", labels.append_column("hour", pa.array(of_labels)))
         self.connection.execute(
-            "INSERT INTO labels SELECT id_of('\"' || id || '\"'), text, media, ?, hour FROM new_labels",
+            f"INSERT INTO labels SELECT {digest}, text, media, ?, hour FROM new_labels",  # noqa: S608
             [microseconds(self.until)],
         )
         self.connection.unregister("new_labels")

@@ -1,140 +1,114 @@
 """Lines of ground truth: `groundTruthData` with `data` and `encoding`, and `eventMetadata.eventId`.
 
-Nearly all lines of one writer differ in the id and the label alone, and one regular expression reads them. It is made
-of a line that was read strictly: whatever matches it is that line with the inside of other JSON strings. An object of
-which any line is otherwise is read strictly, line by line.
+Nearly all lines of one writer differ in the id and the label alone, and are read by their shape, as captures are.
+Content of which any line is otherwise is read strictly, line by line.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from shadow_provider.comparators.json_text import loads
-from shadow_provider.evidence.engine.shape import holes
+import numpy as np
+
+from shadow_provider.evidence.engine.parts import PART_BYTES
+from shadow_provider.evidence.engine.records import answers, digests
+from shadow_provider.evidence.engine.shape import ANSWER, EVENT, LONGEST, Shape, shape_of
+from shadow_provider.evidence.engine.store import ReadableStore, StoredObject
+from shadow_provider.evidence.engine.together import Lines, Together
+from shadow_provider.evidence.engine.uniform import Shapes
 from shadow_provider.evidence.lines import BadLineError, member, parse_object
 
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
 _MEDIA = {"CSV": "text/csv", "JSON": "application/json"}
-_PLACES = {"id": ("eventMetadata", "eventId"), "text": ("groundTruthData", "data")}
-_PLAIN = r'[^"\\\x00-\x1f]'
-_INSIDE = {"id": f"({_PLAIN}+)", "text": rf'({_PLAIN}*(?:\\["\\/bfnrt]{_PLAIN}*)*)'}
-_LONGEST = 1 << 16
-_KNOWN = 8
+_PLACES = {EVENT: ("eventMetadata", "eventId"), ANSWER: ("groundTruthData", "data")}
 
 
-@dataclass
-class Labels:
-    """What an object says.
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label that was read strictly.
 
     Attributes:
-        ids: the event id of each label.
-        texts: the labels.
-        media: their media types.
-        bad: fate and number of the lines that are none.
+        id: the event id.
+        text: the label.
+        media: its media type.
+        object: number of its object.
+    """
+
+    id: str
+    text: str
+    media: str
+    object: int
+
+
+@dataclass(slots=True)
+class Labels:
+    """What a run of objects says.
+
+    Attributes:
+        tables: of labels that were read by their shape, the digest of the event `id`, their `text` and `media`, and
+            the number of their `object`.
+        others: the other labels.
+        bad: fate, number of the object and number of the line of those that are none.
         lines: all of them.
     """
 
-    ids: list[str] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
-    media: list[str] = field(default_factory=list)
-    bad: list[tuple[str, int]] = field(default_factory=list)
+    tables: "list[pa.Table]" = field(default_factory=list)
+    others: list[Label] = field(default_factory=list)
+    bad: list[tuple[str, int, int]] = field(default_factory=list)
     lines: int = 0
 
+    @property
+    def count(self) -> int:
+        """Labels."""
+        return len(self.others) + sum(int(table.num_rows) for table in self.tables)
 
-@dataclass(frozen=True)
-class _Form:
-    """The lines of one writer: names of the groups of a pattern that matches a whole line."""
+    def take(self, lines: Lines, cursor: "duckdb.DuckDBPyConnection") -> None:
+        """Labels of one shape. Their digests are the database's own, as those of the captures are."""
+        import pyarrow as pa
 
-    pattern: re.Pattern[str]
-    groups: tuple[str, ...]
-    media: str
+        count = lines.read.count
+        ids = digests(cursor, lines.content, lines.read, [EVENT])[EVENT]
+        media = pa.repeat(pa.scalar(lines.read.media, pa.string()), count)
+        objects = pa.array(np.repeat(lines.objects, lines.counts))
+        columns = [ids, answers(lines.content, lines.read), media, objects]
+        self.tables.append(pa.table(columns, names=["id", "text", "media", "object"]))
+        self.lines += count
 
+    def take_other(self, number: int, first_line: int, content: bytes) -> None:
+        """Lines that are read one by one."""
+        for at, line in enumerate(_lines(content), start=first_line):
+            self.lines += 1
+            try:
+                self.others.append(Label(*_label(parse_object(line)), number))
+            except BadLineError as error:
+                self.bad.append((error.cause, number, at))
 
-class LabelReader:
-    """Reads label objects, and remembers the forms of lines that it met. Threads may share it."""
-
-    def __init__(self) -> None:
-        self._forms: tuple[_Form, ...] = ()
-
-    def read(self, pieces: Iterable[bytes | None]) -> Labels:
-        """The labels of an object: of whole lines, with None for a line that is too long to be kept."""
-        found = Labels()
-        for content in pieces:
-            if content is None:
-                found.lines += 1
-                found.bad.append(("oversize", found.lines))
-            elif not self._read_formed(content, found):
-                _read_strictly(content, found)
-        return found
-
-    def _read_formed(self, content: bytes, found: Labels) -> bool:
-        """Whether all lines have one form; then they are read."""
-        try:
-            lines = content.decode()
-        except UnicodeDecodeError:
-            return False
-        if not lines.endswith("\n"):
-            lines += "\n"
-        count = lines.count("\n")
-        for form in self._forms:
-            if _add(form, lines, count, found):
-                return True
-        form_learned = _learned(lines[: lines.index("\n")].encode())
-        if form_learned is None or not _add(form_learned, lines, count, found):
-            return False
-        self._forms = (form_learned, *self._forms)[:_KNOWN]
-        return True
+    def take_oversize(self, number: int, line: int) -> None:
+        """A line that was not kept."""
+        self.lines += 1
+        self.bad.append(("oversize", number, line))
 
 
-def _add(form: _Form, lines: str, count: int, found: Labels) -> bool:
-    """Add the labels of the lines, if all have this form."""
-    if form.pattern.match(lines) is None:
-        return False
-    rows = form.pattern.findall(lines)
-    if len(rows) != count:
-        return False
-    columns = dict(zip(form.groups, zip(*rows, strict=True), strict=True))
-    texts: Sequence[str] = columns["text"]
-    if "\\" in lines:
-        texts = [loads(f'"{text}"') if "\\" in text else text for text in texts]
-    found.ids += columns["id"]
-    found.texts += texts
-    found.media += [form.media] * count
-    found.lines += count
-    return True
+def read_labels(
+    store: ReadableStore, connection: "duckdb.DuckDBPyConnection", objects: Sequence[StoredObject]
+) -> Iterator[Labels]:
+    """The labels of some objects, in their order, run by run; errors of the store pass through."""
+    return Together(store, Shapes(_learned), PART_BYTES, lambda _: Labels()).read(connection, objects)
 
 
-def _learned(line: bytes) -> _Form | None:
-    """The form of a line; None if it is no label, or one that cannot be told from its surroundings."""
-    if len(line) > _LONGEST:
+def _learned(line: bytes) -> Shape | None:
+    """The shape of a line; None if it is no label, or one that cannot be told from its surroundings."""
+    if len(line) > LONGEST:
         return None
     try:
         record = parse_object(line)
         _, _, media = _label(record)
     except BadLineError:
         return None
-    found = sorted(holes(line, record, _PLACES))
-    if {name for *_, name in found} != _PLACES.keys() or len(found) != len(_PLACES):
-        return None
-    pattern, at = "(?m)^", 0
-    for start, end, name in found:
-        pattern += re.escape(line[at:start].decode()) + _INSIDE[name]
-        at = end
-    pattern += re.escape(line[at:].decode()) + "\n"
-    return _Form(re.compile(pattern), tuple(name for *_, name in found), media)
-
-
-def _read_strictly(content: bytes, found: Labels) -> None:
-    for line in _lines(content):
-        found.lines += 1
-        try:
-            name, text, media = _label(parse_object(line))
-        except BadLineError as error:
-            found.bad.append((error.cause, found.lines))
-            continue
-        found.ids.append(name)
-        found.texts.append(text)
-        found.media.append(media)
+    return shape_of(line, record, _PLACES, media=media)
 
 
 def _lines(content: bytes) -> Iterator[bytes]:

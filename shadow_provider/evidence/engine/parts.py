@@ -82,7 +82,7 @@ def part_of(content: bytes, first_line: int, existing: Path | None, path: Path) 
 def numbered(store: ReadableStore, key: str) -> Iterator[tuple[int, bytes] | Oversize]:
     """An object's lines, some megabytes at a time, with the number of the first of them."""
     first_line = 1
-    for content in pieces(store, key):
+    for content in _pieces(store, key):
         if content is None:
             yield Oversize(first_line)
             first_line += 1
@@ -91,7 +91,7 @@ def numbered(store: ReadableStore, key: str) -> Iterator[tuple[int, bytes] | Ove
             first_line += content.count(b"\n")
 
 
-def pieces(store: ReadableStore, key: str) -> Iterator[bytes | None]:
+def _pieces(store: ReadableStore, key: str) -> Iterator[bytes | None]:
     """Whole lines, some megabytes at a time; None for a line that is too long."""
     rest, dropping = b"", False
     with store.opened(key) as body:

@@ -84,13 +84,13 @@ def records(
     """
     import pyarrow as pa
 
-    digests = _digests(cursor, content, read, [GIVEN, INFERENCE, *([EVENT] if asked.events else [])])
+    found = digests(cursor, content, read, [GIVEN, INFERENCE, *([EVENT] if asked.events else [])])
     nothing = pa.nulls(read.count, pa.uint64())
     return pa.Table.from_arrays(
         [
             *(pa.array(each) for each in (origin.sides, origin.objects, origin.lines, read.times)),
-            *(digests.get(name, nothing) for name in _DIGESTED),
-            _answers(content, read),
+            *(found.get(name, nothing) for name in _DIGESTED),
+            answers(content, read),
             pa.repeat(pa.scalar(read.media, pa.string()), read.count),
             _sizes(content, read, exact=asked.exact_sizes),
             pa.repeat(pa.scalar(read.attributes if asked.attributes else None, pa.string()), read.count),
@@ -99,7 +99,7 @@ def records(
     )
 
 
-def _digests(
+def digests(
     cursor: "duckdb.DuckDBPyConnection", content: Bytes, read: Uniform, names: list[str]
 ) -> "dict[str, pa.Array]":
     """Of the strings with their quotation marks, as they stand in the lines: ids have no escapes."""
@@ -119,7 +119,7 @@ def _digests(
     return {name: pa.array(np.asarray(arrays[name], dtype=np.uint64)[order]) for name in names}
 
 
-def _answers(content: Bytes, read: Uniform) -> "pa.Array":
+def answers(content: Bytes, read: Uniform) -> "pa.Array":
     """The answers' texts without their escapes."""
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -24,7 +24,8 @@ _PLACES = {
     TIME: ("eventMetadata", "inferenceTime"),
 }
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
-_LONGEST = 1 << 20
+LONGEST = 1 << 20
+"""Of a line that a shape is learned from, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def learned(line: bytes) -> Shape | None:
 
     These are good lines with a time, whose payloads are text.
     """
-    if len(line) > _LONGEST:
+    if len(line) > LONGEST:
         return None
     try:
         row, record = row_of(line, 1)
@@ -110,19 +111,42 @@ def learned(line: bytes) -> Shape | None:
     data = record["captureData"]
     if any((data.get(name) or {}).get("encoding") == "BASE64" for name in ("endpointInput", "endpointOutput")):
         return None
-    found = sorted(holes(line, record, _PLACES))
+    found = shape_of(line, record, _PLACES, media=row.media, attributes=row.attributes)
+    return found if found is not None and TIME in found.holes else None
+
+
+def shape_of(
+    line: bytes,
+    record: dict[str, Any],
+    places: Mapping[str, tuple[str, ...]],
+    *,
+    media: str | None,
+    attributes: str | None = None,
+) -> Shape | None:
+    """The shape of a line; None if one of the strings that it has cannot be told from its surroundings.
+
+    Args:
+        line: one JSON object, which was read strictly.
+        record: what it says.
+        places: by name of the hole, the keys that lead to each string that may differ.
+        media: the answer's media type.
+        attributes: the custom attributes.
+    """
+    found = sorted(_holes(line, record, places))
     names = tuple(name for *_, name in found)
-    if TIME not in names or any(name not in names and _found(record, _PLACES[name]) is not None for name in _PLACES):
+    if any(name not in names and _found(record, place) is not None for name, place in places.items()):
         return None
     edges = [0, *(edge for start, end, _ in found for edge in (start, end)), len(line)]
     constants = tuple(line[edges[at] : edges[at + 1]] for at in range(0, len(edges), 2))
     if b"\\" in b"".join(constants):
         return None
     quotes = sum(each.count(b'"') for each in constants)
-    return Shape(names, constants, tuple(end - start for start, end, _ in found), quotes, row.media, row.attributes)
+    return Shape(names, constants, tuple(end - start for start, end, _ in found), quotes, media, attributes)
 
 
-def holes(line: bytes, record: dict[str, Any], places: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[int, int, str]]:
+def _holes(
+    line: bytes, record: dict[str, Any], places: Mapping[str, tuple[str, ...]]
+) -> Iterator[tuple[int, int, str]]:
     """Start, end and name of the inside of each string that may differ: putting another there changes just that.
 
     Args:

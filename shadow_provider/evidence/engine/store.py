@@ -1,7 +1,7 @@
 """Where captures, labels and the engine's own state lie: S3 through a client that is given, or a folder."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -10,10 +10,17 @@ from shadow_provider.evidence.clients import S3Client
 
 @dataclass(frozen=True, slots=True, order=True)
 class StoredObject:
-    """One object: its key, and the ETag that changes with its content."""
+    """One object: its key, and the ETag that changes with its content.
+
+    Attributes:
+        key: of the object.
+        etag: of the object.
+        size: in bytes, as far as it is known; 0 else.
+    """
 
     key: str
     etag: str
+    size: int = field(default=0, compare=False)
 
 
 class ReadableStore(Protocol):
@@ -62,7 +69,7 @@ class S3Store:
         while True:
             page = self.client.list_objects_v2(**request)
             for item in page.get("Contents", ()):
-                yield StoredObject(item["Key"], str(item.get("ETag", "")).strip('"'))
+                yield StoredObject(item["Key"], str(item.get("ETag", "")).strip('"'), item.get("Size", 0))
             if not page.get("IsTruncated"):
                 return
             request["ContinuationToken"] = page["NextContinuationToken"]
@@ -98,7 +105,8 @@ class FolderStore:
             return
         for path in sorted(each for each in folder.rglob("*") if each.is_file()):
             status = path.stat()
-            yield StoredObject(path.relative_to(self.root).as_posix(), f"{status.st_size}-{status.st_mtime_ns}")
+            etag = f"{status.st_size}-{status.st_mtime_ns}"
+            yield StoredObject(path.relative_to(self.root).as_posix(), etag, status.st_size)
 
     def opened(self, key: str) -> BinaryIO:
         """The file."""

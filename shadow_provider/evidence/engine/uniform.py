@@ -6,7 +6,7 @@ quotation marks than these have; nothing in the holes but the inside of JSON str
 otherwise is not read here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +40,7 @@ class Uniform:
 
     Attributes:
         begins: of the lines.
-        times: of the lines, in microseconds.
+        times: of the lines, in microseconds; none if the shape has no times.
         starts: where the fillings of the holes begin, by name.
         ends: where they end.
         media: of the answers.
@@ -59,13 +59,18 @@ class Uniform:
     @property
     def count(self) -> int:
         """Lines."""
-        return len(self.times)
+        return len(self.begins)
 
 
 class Shapes:
-    """The shapes met so far, which the next content may well have. Threads may share them."""
+    """The shapes met so far, which the next content may well have. Threads may share them.
 
-    def __init__(self) -> None:
+    Args:
+        learn: makes a shape of a line; None if the line is not one that is read by its shape.
+    """
+
+    def __init__(self, learn: Callable[[bytes], Shape | None] = learned) -> None:
+        self._learn = learn
         self._known: tuple[Shape, ...] = ()
 
     def read(self, content: Bytes) -> Uniform | None:
@@ -77,7 +82,7 @@ class Shapes:
             read = _fitted(content, lines, shape)
             if read is not None:
                 return read
-        shape_learned = learned(content[: int(lines.ends[0])].tobytes())
+        shape_learned = self._learn(content[: int(lines.ends[0])].tobytes())
         if shape_learned is None:
             return None
         read = _fitted(content, lines, shape_learned)
@@ -96,8 +101,10 @@ def _fitted(content: Bytes, lines: Lines, shape: Shape) -> Uniform | None:
         if edges is None or not _usable(content, edges, escaped=bool(lines.escapes)):
             return None
     starts, ends = edges
-    times = _times(content, starts.pop(TIME))
-    ends.pop(TIME)
+    times: Places | None = np.empty(0, dtype=np.int64)
+    if TIME in starts:
+        times = _times(content, starts.pop(TIME))
+        ends.pop(TIME)
     if times is None:
         return None
     return Uniform(lines.begins, times, starts, ends, shape.media, shape.attributes, lines.escapes)
@@ -181,7 +188,7 @@ def _usable(content: Bytes, edges: Edges, *, escaped: bool) -> bool:
     starts, ends = edges
     ids = [name for name in (EVENT, INFERENCE) if name in starts]
     return (
-        bool((ends[TIME] - starts[TIME] == TIME_WIDTH).all())
+        (TIME not in starts or bool((ends[TIME] - starts[TIME] == TIME_WIDTH).all()))
         and all(bool((ends[name] > starts[name]).all()) for name in ids)
         and not (escaped and _escapes_in(content, edges, ids))
     )

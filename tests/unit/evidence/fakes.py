@@ -32,7 +32,8 @@ class FakeS3:
         page: dict[str, Any] = {"IsTruncated": first + self.page_size < len(keys)}
         if keys:
             page["Contents"] = [
-                {"Key": key, "ETag": _etag(self.objects[key])} for key in keys[first : first + self.page_size]
+                {"Key": key, "ETag": _etag(self.objects[key]), "Size": len(self.objects[key])}
+                for key in keys[first : first + self.page_size]
             ]
         if page["IsTruncated"]:
             page["NextContinuationToken"] = str(first + self.page_size)

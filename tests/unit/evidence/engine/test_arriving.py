@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from shadow_provider.evidence.engine import arriving, parts
+from shadow_provider.evidence.engine import parts, together
 from shadow_provider.evidence.engine.model import Result, Settings, Wanted
 from shadow_provider.policy.examples import Examples
 from tests.unit.evidence.engine.answers import look
@@ -42,7 +42,7 @@ def found(s3: FakeS3) -> Result:
 @pytest.mark.parametrize("odd", [None, 2])
 @pytest.mark.parametrize(("buffer", "part"), [(1 << 20, 1 << 20), (20_000, 20_000), (3_000, 2_000)])
 def test_sizes_change_nothing(buffer: int, part: int, odd: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arriving, "_LARGEST", buffer)
+    monkeypatch.setattr(together, "_LARGEST", buffer)
     monkeypatch.setattr(parts, "PART_BYTES", part)
     result = found(served(odd=odd))
     good = OBJECTS * LINES - (odd is not None)
@@ -57,7 +57,7 @@ def test_sizes_change_nothing(buffer: int, part: int, odd: int | None, monkeypat
 
 
 def test_a_line_beyond_all_bounds_is_counted_where_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arriving, "_LARGEST", 3_000)
+    monkeypatch.setattr(together, "_LARGEST", 3_000)
     monkeypatch.setattr(parts, "PART_BYTES", 2_000)
     monkeypatch.setattr(parts, "LONGEST_LINE", 5_000)
     s3 = served(odd=None)
