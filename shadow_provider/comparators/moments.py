@@ -30,10 +30,10 @@ def exact_sum(values: NDArray[np.float64]) -> int:
         mantissa = np.ldexp(fraction, 53)
         high = np.floor(np.ldexp(mantissa, -_LOW))
         low = mantissa - np.ldexp(high, _LOW)
-        exponents, group = np.unique(exponent, return_inverse=True)
-        highs = np.bincount(group, high, minlength=len(exponents))
-        lows = np.bincount(group, low, minlength=len(exponents))
-        for power, upper, lower in zip(exponents.tolist(), highs.tolist(), lows.tolist(), strict=True):
+        least = int(exponent.min())
+        group = exponent - least
+        highs, lows = np.bincount(group, high), np.bincount(group, low)
+        for power, (upper, lower) in enumerate(zip(highs.tolist(), lows.tolist(), strict=True), start=least):
             whole = (int(upper) << _LOW) + int(lower)
             shift = _SCALE + power - 53
             total += whole << shift if shift >= 0 else whole >> -shift

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from shadow_provider.comparators.answers import NOT_FINITE, Reader, cells, finite, read_answers, select, usual
 from shadow_provider.comparators.json_shape import is_steady, like_first
 from shadow_provider.comparators.label import UnreadableAnswerError, media_kind
+from shadow_provider.comparators.shared_reading import read_once
 from shadow_provider.comparators.spec import Selector
 
 if TYPE_CHECKING:
@@ -124,10 +125,18 @@ def with_single(single: NDArray[np.float64], quick: NDArray[np.bool_], rest: Rag
 
 def _quick(batch: "pa.RecordBatch", selector: Selector) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """One number per answer where that can be had from whole columns, and for which rows it was."""
+    text, kind = batch.column("text"), only_kind(batch)
+    values = read_once(text, ("number", kind, selector.column, selector.path), lambda: _column(text, kind, selector))
+    if values is None:
+        return np.zeros(0), np.zeros(batch.num_rows, dtype=np.bool_)
+    return values, np.isfinite(values)
+
+
+def _column(text: "pa.Array", kind: str | None, selector: Selector) -> NDArray[np.float64] | None:
+    """One number per answer, NaN where it must be read otherwise; None if all must."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    text, kind = batch.column("text"), only_kind(batch)
     found = None
     if kind == "csv" and selector.column == 0:
         found = _bare_numbers(text)
@@ -136,9 +145,9 @@ def _quick(batch: "pa.RecordBatch", selector: Selector) -> tuple[NDArray[np.floa
     elif kind == "json" and (selector.path is None or is_steady(selector.path)):
         found = like_first(short(text), partial(find_one, path=selector.path, keys=NUMBER_KEYS), want="number")
     if found is None:
-        return np.zeros(0), np.zeros(batch.num_rows, dtype=np.bool_)
-    values = pc.fill_null(pc.cast(found, pa.float64()), np.nan).to_numpy(zero_copy_only=False)
-    return values, np.isfinite(values)
+        return None
+    values: NDArray[np.float64] = pc.fill_null(pc.cast(found, pa.float64()), np.nan).to_numpy(zero_copy_only=False)
+    return values
 
 
 def _bare_numbers(texts: "pa.Array") -> "pa.Array | None":

@@ -36,6 +36,7 @@ from shadow_provider.comparators.numbers import (
 )
 from shadow_provider.comparators.outcomes import outcomes_of
 from shadow_provider.comparators.paired import Floats, any_row, differing, mean_of_rows
+from shadow_provider.comparators.shared_reading import read_once
 from shadow_provider.comparators.spec import LabelSpec, Selector
 from shadow_provider.comparators.summary import PartsSummary, read_pairs, unread_causes
 from shadow_provider.comparators.tally import Tally
@@ -201,17 +202,24 @@ def _quick(batch: "pa.RecordBatch", selector: Selector, code: Callable[[Any], fl
     import pyarrow.compute as pc
 
     text, kind = batch.column("text"), only_kind(batch)
+    encoded = read_once(text, ("label", kind, selector.column, selector.path), lambda: _encoded(text, kind, selector))
+    if encoded is None:
+        return np.zeros(0), np.zeros(batch.num_rows, dtype=np.bool_)
+    values = np.array([_or_nan(code, cell, kind) for cell in encoded.dictionary.to_pylist()] + [np.nan])
+    single = values[pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)]
+    return single, ~np.isnan(single)
+
+
+def _encoded(text: "pa.Array", kind: str | None, selector: Selector) -> "pa.DictionaryArray | None":
+    """The text of one label per answer where that can be had from whole columns, null elsewhere."""
+    import pyarrow.compute as pc
+
     found = None
     if kind == "csv" and selector.column <= FARTHEST_COLUMN:
         found = csv_cell(text, selector.column, _CELL)
     elif kind == "json" and (selector.path is None or is_steady(selector.path)):
         found = like_first(short(text), partial(find_one, path=selector.path, keys=LABEL_KEYS), want="scalar")
-    if found is None:
-        return np.zeros(0), np.zeros(batch.num_rows, dtype=np.bool_)
-    encoded = pc.dictionary_encode(found)
-    values = np.array([_or_nan(code, cell, kind) for cell in encoded.dictionary.to_pylist()] + [np.nan])
-    single = values[pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)]
-    return single, ~np.isnan(single)
+    return None if found is None else pc.dictionary_encode(found)
 
 
 def _or_nan(code: Callable[[Any], float], cell: str, kind: str | None) -> float:

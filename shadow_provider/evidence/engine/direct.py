@@ -5,7 +5,7 @@ if it has none, and if it or its partner came late or lies outside of the window
 settles them by the whole rule. Records of one id go there together, so neither way needs to know of the other one's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -51,15 +51,17 @@ class Direct:
     Attributes:
         new: those that came since the last step.
         waiting: those of earlier steps, whose time has not come.
+        size: bytes that they take.
     """
 
     new: "list[pa.Table]" = field(default_factory=list)
     waiting: "pa.Table" = field(default_factory=lambda: schema().empty_table())
+    size: int = 0
 
-    @property
-    def size(self) -> int:
-        """Bytes that they take."""
-        return int(self.waiting.nbytes) + sum(int(each.nbytes) for each in self.new)
+    def add(self, arrived: "Sequence[pa.Table]", size: int) -> None:
+        """Records that came, and the bytes that they take."""
+        self.new += arrived
+        self.size += size
 
     def records(self) -> "pa.Table":
         """All of them, those that wait first."""
@@ -72,14 +74,14 @@ class Direct:
         _carry(connection, self.waiting)
         for each in self.new:
             add_records(connection, each)
-        self.new, self.waiting = [], schema().empty_table()
+        self._keep(schema().empty_table())
 
     def settle(self, connection: "duckdb.DuckDBPyConnection", bounds: Bounds) -> "Undoubted":
         """What can be settled; what is in doubt goes to the database, the rest goes on waiting."""
         import pyarrow as pa
 
         records, fresh = self.records().combine_chunks(), self.waiting.num_rows
-        self.new, self.waiting = [], schema().empty_table()
+        self._keep(schema().empty_table())
         found = _Found.of(records)
         times = found.times
         doubtful = (times < bounds.start) | ~found.with_id
@@ -96,10 +98,14 @@ class Direct:
             add_records(connection, records.slice(fresh).filter(pa.array(doubtful[fresh:])))
         rest = ~(doubtful | settled)
         if rest.any():
-            self.waiting = records.filter(pa.array(rest))
+            self._keep(records.filter(pa.array(rest)))
         if settled.any():
             _remember(connection, records.select(["side", "inference", "time"]).filter(pa.array(settled)))
         return Undoubted(records, found.production[old], found.shadow[old])
+
+    def _keep(self, waiting: "pa.Table") -> None:
+        """These wait, and no others."""
+        self.new, self.waiting, self.size = [], waiting, int(waiting.nbytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,7 @@ class Grading:
         """Grade those of the pairs among some settled groups whose label is at hand; the answers of others wait."""
         import pyarrow as pa
 
-        some = settled.paired()
+        some = settled.paired
         ids, known = some.ids, self._prompt.ids
         at = np.searchsorted(known, ids)
         found = np.zeros(len(ids), dtype=bool)

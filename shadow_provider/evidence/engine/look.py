@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shadow_provider.comparators.contract import Comparator, Summary
+from shadow_provider.comparators.shared_reading import shared_reading
 from shadow_provider.evidence.engine.arriving import Arrivals, Arrived, New
 from shadow_provider.evidence.engine.blocks import UNREADABLE, BlockTable, microseconds, moment_of
 from shadow_provider.evidence.engine.direct import Bounds, Direct
@@ -101,7 +102,9 @@ class Look:
             batch += arrived.pieces
             read = sum(piece.part.size for piece in arrived.pieces)
             size += read
-            taken += read + _AS_RECORDS * sum(table.nbytes for table in arrived.records)
+            in_memory = sum(table.nbytes for table in arrived.records)
+            self.direct.add(arrived.records, in_memory)
+            taken += read + _AS_RECORDS * in_memory
             if number == len(new):
                 break
             if size >= self.settings.batch_bytes:
@@ -144,7 +147,6 @@ class Look:
             self.standing.lines[side] += lines
         for side, key, line in arrived.oversize:
             self.standing.fates[side].count("oversize", f"{key}:{line}")
-        self.direct.new += arrived.records
 
     def _step(self, batch: Sequence[Piece], horizon: int | None) -> tuple[BlockTable, Summary | None]:
         """Take a batch in, and settle what lies before the horizon; without one, this is the look's last step."""
@@ -185,9 +187,11 @@ class Look:
 
     def _add(self, settled: Groups) -> None:
         """Reduce groups that are settled, and hold them against their labels."""
-        self.standing.summary = self._reduce(settled, self.standing.settled, self.standing.summary, self.standing.worst)
-        if self.grading is not None:
-            self.grading.grade(settled)
+        standing = self.standing
+        with shared_reading():
+            standing.summary = self._reduce(settled, standing.settled, standing.summary, standing.worst)
+            if self.grading is not None:
+                self.grading.grade(settled)
 
     def _take_in(self, batch: Sequence[Piece]) -> None:
         self.standing.strict_lines += load(
@@ -316,7 +320,7 @@ class Look:
         add_sizes(table, some, blocks)
         if not pairs.any():
             return summary
-        some, blocks = some.paired(), blocks[pairs]
+        some, blocks = some.paired, blocks[pairs]
         comparison = self.comparator.compare(*some.answers())
         figures = {outcome: comparison.values[outcome.name] for outcome in self.comparator.outcomes}
         worst.add(self.wanted.examples, some, figures, self._place)

@@ -1,10 +1,12 @@
 """Objects are read ahead by threads, several at a time: lines of one shape are taken by whole columns at once."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from io import RawIOBase
 from queue import SimpleQueue
+from threading import Semaphore
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 import numpy as np
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     import duckdb
 
 _THREADS = 4
+_AT_ONCE = min(_THREADS, os.cpu_count() or 1)
+"""Threads that look into what was read, while the others wait for the store: more would only wait for each other."""
 _AHEAD = 8 * _THREADS
 """Runs of objects that are read while others are used."""
 
@@ -104,6 +108,7 @@ class Together(Generic[T]):
         self._run_bytes = min(run_bytes, PART_BYTES)
         self._taker = taker
         self._desks: SimpleQueue[_Desk] = SimpleQueue()
+        self._at_once = Semaphore(_AT_ONCE)
 
     def read(self, connection: "duckdb.DuckDBPyConnection", objects: Sequence[StoredObject]) -> Iterator[T]:
         """The takers of the runs, in the order of the objects, which they know by their place in it.
@@ -143,7 +148,8 @@ class Together(Generic[T]):
         for number, stored in enumerate(run, start=first):
             each = self._held(desk, number, stored, held[-1].after if held else 0)
             if each is None and held:
-                self._read_held(desk, held, taker)
+                with self._at_once:
+                    self._read_held(desk, held, taker)
                 held = []
                 each = self._held(desk, number, stored, 0)
             if each is None:
@@ -151,7 +157,8 @@ class Together(Generic[T]):
             elif each.end > each.start:
                 held.append(each)
         if held:
-            self._read_held(desk, held, taker)
+            with self._at_once:
+                self._read_held(desk, held, taker)
 
     def _held(self, desk: _Desk, number: int, stored: StoredObject, start: int) -> _Held | None:
         """Read an object into the buffer; None if there is no room for it."""
@@ -193,11 +200,14 @@ class Together(Generic[T]):
             if isinstance(each, Oversize):
                 taker.take_oversize(number, each.line)
                 continue
-            first_line, whole = each
-            content = np.frombuffer(whole, dtype=np.uint8)
-            read = self._shapes.read(content) if len(content) <= _LARGEST else None
-            if read is None:
-                taker.take_other(number, first_line, whole)
-            else:
-                of_one = (np.array([value]) for value in (number, first_line, read.count))
-                taker.take(Lines(content, read, *of_one), desk.cursor)
+            with self._at_once:
+                self._read_piece(desk, number, *each, taker)
+
+    def _read_piece(self, desk: _Desk, number: int, first_line: int, whole: bytes, taker: T) -> None:
+        content = np.frombuffer(whole, dtype=np.uint8)
+        read = self._shapes.read(content) if len(content) <= _LARGEST else None
+        if read is None:
+            taker.take_other(number, first_line, whole)
+        else:
+            of_one = (np.array([value]) for value in (number, first_line, read.count))
+            taker.take(Lines(content, read, *of_one), desk.cursor)

@@ -1,5 +1,7 @@
 """Objects are read in runs, as their sizes suggest."""
 
+from threading import Barrier, Lock
+
 import duckdb
 import pytest
 
@@ -62,3 +64,27 @@ def test_an_error_of_the_store_comes_out() -> None:
     reader = Together(S3Store(FakeS3(), BUCKET), Shapes(), 1 << 20, Seen)
     with duckdb.connect() as connection, pytest.raises(KeyError):
         list(reader.read(connection, [StoredObject("gone", "")]))
+
+
+def test_no_more_threads_look_into_objects_than_there_are_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together, "_AT_ONCE", 2)
+    now, most, meeting = [0], [0], Barrier(2, timeout=10)
+    lock = Lock()
+
+    class Busy(Seen):
+        def take(self, lines: Lines, cursor: duckdb.DuckDBPyConnection) -> None:
+            with lock:
+                now[0] += 1
+                most[0] = max(most[0], now[0])
+            # Two are let in; a third one would be counted while they wait for each other.
+            meeting.wait()
+            with lock:
+                now[0] -= 1
+
+    contents = [GOOD] * 20
+    s3 = FakeS3()
+    s3.objects = {f"{number}": content for number, content in enumerate(contents)}
+    objects = [StoredObject(key, "", len(content)) for key, content in s3.objects.items()]
+    with duckdb.connect() as connection:
+        assert len(list(Together(S3Store(s3, BUCKET), Shapes(), 1, Busy).read(connection, objects))) == 20
+    assert most[0] == 2
