@@ -23,13 +23,14 @@ from shadow_provider.evidence.engine.database import LEAST_MEMORY_MB
 from shadow_provider.evidence.window import rounded_up
 from shadow_provider.hooks.sagemaker_shadow import SageMakerShadowHook
 from shadow_provider.links.report import SageMakerShadowReportLink
+from shadow_provider.local import LocalAWS
 from shadow_provider.operators import evaluate
 from shadow_provider.operators.evaluate import SageMakerShadowEvaluateOperator
 from shadow_provider.plan.endpoint_state import EndpointState
 from shadow_provider.plan.errors import PlanError
 from shadow_provider.policy.reading import read_policy
 from shadow_provider.verdict.record import DecisionRecord
-from tests.aws.conftest import Cloud
+from tests.aws.conftest import BUCKET, Cloud
 from tests.aws.test_block_metrics import put, request_metrics
 from tests.aws.test_operators import Flow, Killed, TaskInstance, go_live, hook, machine  # noqa: F401 - fixtures
 
@@ -302,7 +303,7 @@ def captured(deployment: Shadowed) -> set[str]:
 
 
 def test_a_look_resumes_on_another_machine_with_nothing_but_s3(
-    task: Any, own: Callable[[], Shadowed], monkeypatch: Any
+    task: Any, own: Callable[[], Shadowed], local_aws: LocalAWS, monkeypatch: Any
 ) -> None:
     deployment = own()
     deployment.saw(10)
@@ -311,16 +312,14 @@ def test_a_look_resumes_on_another_machine_with_nothing_but_s3(
     before = captured(deployment)
     deployment.saw(20, first=10)
     new = captured(deployment) - before
-    read: list[str] = []
     # A hook of its own, as a worker makes it.
-    elsewhere = SageMakerShadowHook(aws_conn_id=None)
-    elsewhere.s3.meta.events.register(
-        "before-parameter-build.s3.GetObject", lambda params, **_: read.append(params["Key"])
-    )
-    monkeypatch.setattr(deployment.flow, "hook", elsewhere)
+    monkeypatch.setattr(deployment.flow, "hook", SageMakerShadowHook(aws_conn_id=None))
+    calls = local_aws.calls()
     assert good.run(31)["verdict"] == "PROMOTE"
     # What the first look read is not read again.
-    assert sorted(key for key in read if key in before | new) == sorted(new)
+    read = {name for call in local_aws.calls("GetObject", since=calls[-1].sequence) for name in call.resources}
+    names = {key: f"{BUCKET}/{key}" for key in before | new}
+    assert {key for key, name in names.items() if name in read} == new
     census = good.record.evidence.captures
     assert census.production.objects + census.shadow.objects == len(before | new)
     assert good.record.evidence.looks == (deployment.start + 10 * MINUTE, deployment.start + 30 * MINUTE)

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from shadow_provider.evidence.clients import S3Client
+from shadow_provider.evidence.engine.fetching import Fetcher, fetcher
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,6 +66,10 @@ class S3Store:
     client: WritingS3Client
     bucket: str
 
+    @cached_property
+    def _fetcher(self) -> Fetcher | None:
+        return fetcher(self.client, self.bucket)
+
     def listed(self, prefix: str) -> Iterator[StoredObject]:
         """The objects under a prefix."""
         request: dict[str, Any] = {"Bucket": self.bucket, "Prefix": prefix}
@@ -76,6 +83,9 @@ class S3Store:
 
     def opened(self, key: str) -> BinaryIO:
         """The object's body."""
+        content = None if self._fetcher is None else self._fetcher.content(key)
+        if content is not None:
+            return BytesIO(content)
         body: BinaryIO = self.client.get_object(Bucket=self.bucket, Key=key)["Body"]
         return body
 
