@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -166,6 +168,36 @@ def test_credentials_that_are_renewed_are_taken_up(
     assert len(set(principals)) == 3
     assert all(each.startswith("session-") for each in principals)
     assert bucket.by_boto3 == []
+
+
+FORKS = """
+import os, sys
+import boto3
+from shadow_provider.evidence.engine.store import S3Store
+
+endpoint_url, bucket, key = sys.argv[1:]
+place = {"region_name": "us-east-1", "aws_access_key_id": "local", "aws_secret_access_key": "local"}
+client = boto3.client("s3", endpoint_url=endpoint_url, **place)
+store = S3Store(client, bucket)
+print("parent", type(store.opened(key)).__name__, flush=True)
+child = os.fork()
+if not child:
+    for each in (store, S3Store(client, bucket)):
+        body = each.opened(key)
+        print("child", type(body).__name__, body.read().decode(), flush=True)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_fork_of_a_process_that_has_fetched_asks_boto3(bucket: Bucket, there: LocalAWS) -> None:
+    """obstore has no threads there: it would wait for ever."""
+    key = bucket.put("forked.jsonl", b"good")
+    command = [sys.executable, "-W", "ignore", "-c", FORKS, there.endpoint_url, BUCKET, key]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
+    assert said[0] == "parent BytesIO"
+    assert len(said) == 3
+    assert all(each.startswith("child Streaming") and each.endswith(" good") for each in said[1:])
 
 
 def client_of(**options: Any) -> Any:

@@ -5,8 +5,10 @@ for everything else: what is not fetched here, for whatever reason, is left to i
 """
 
 import logging
+import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +37,22 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _KEY = re.compile(r"(?!.*(?:^|/)\.{1,2}(?:/|$))[A-Za-z0-9_.=-]+(?:/[A-Za-z0-9_.=-]+)*")
 
 
+@dataclass
+class _Threads:
+    """obstore's threads belong to the process that used it first: a fork of that has none, and would wait for ever."""
+
+    process: int | None = None
+
+    def are_here(self) -> bool:
+        """Whether this process may use it."""
+        if self.process is None:
+            self.process = os.getpid()
+        return self.process == os.getpid()
+
+
+_threads = _Threads()
+
+
 class Fetcher:
     """Fetches objects of a bucket; threads may share it.
 
@@ -48,7 +66,7 @@ class Fetcher:
 
     def content(self, key: str) -> bytes | None:
         """An object's content; None if it is to be had in another way."""
-        if self._failures >= _FAILURES or not _KEY.fullmatch(key):
+        if self._failures >= _FAILURES or not _KEY.fullmatch(key) or not _threads.are_here():
             return None
         import obstore
         from obstore.exceptions import BaseError
@@ -76,7 +94,7 @@ def fetcher(client: Any, bucket: str) -> Fetcher | None:
         bucket: where the objects lie.
     """
     credentials = _credentials(client)
-    if credentials is None or not _BUCKET.fullmatch(bucket):
+    if credentials is None or not _BUCKET.fullmatch(bucket) or not _threads.are_here():
         return None
     from obstore.store import S3Store
 
