@@ -152,11 +152,10 @@ class Grading:
         self._prompt = _Prompt(table.column("id").to_numpy(), table.select(["text", "media"]).cast(_schema()))
         self._met = []
 
-    def grade(self, settled: Groups) -> None:
-        """Grade those of the pairs among some settled groups whose label is at hand; the answers of others wait."""
+    def grade(self, some: Groups) -> None:
+        """Grade those of some settled pairs whose label is at hand; the answers of others wait."""
         import pyarrow as pa
 
-        some = settled.paired
         ids, known = some.ids, self._prompt.ids
         at = np.searchsorted(known, ids)
         found = np.zeros(len(ids), dtype=bool)

@@ -188,10 +188,11 @@ class Look:
     def _add(self, settled: Groups) -> None:
         """Reduce groups that are settled, and hold them against their labels."""
         standing = self.standing
+        pairs = settled.paired()
         with shared_reading():
-            standing.summary = self._reduce(settled, standing.settled, standing.summary, standing.worst)
+            standing.summary = self._reduce(settled, pairs, standing.settled, standing.summary, standing.worst)
             if self.grading is not None:
-                self.grading.grade(settled)
+                self.grading.grade(pairs)
 
     def _take_in(self, batch: Sequence[Piece]) -> None:
         self.standing.strict_lines += load(
@@ -279,7 +280,8 @@ class Look:
             if old.any():
                 self._add(each.where(old))
             if not old.all():
-                summary = self._reduce(each.where(~old & (each.times < end)), provisional, summary, self.waiting)
+                rest = each.where(~old & (each.times < end))
+                summary = self._reduce(rest, rest.paired(), provisional, summary, self.waiting)
         if self.grading is not None and times is not None:
             self.grading.end()
         if horizon is None:
@@ -308,27 +310,30 @@ class Look:
         oldest = horizon - self.settings.repeats_within // timedelta(microseconds=1)
         self.connection.execute("DELETE FROM seen WHERE time < ?", [oldest])
 
-    def _reduce(self, some: Groups, table: BlockTable, summary: Summary | None, worst: Worst) -> Summary | None:
+    def _reduce(
+        self, some: Groups, pairs: Groups, table: BlockTable, summary: Summary | None, worst: Worst
+    ) -> Summary | None:
+        """Some groups, and the pairs among them."""
         blocks = table.index(some.times)
-        pairs = some.pairs
+        paired = some.pairs
         table.add("production", blocks[some.production])
         table.add("shadow", blocks[some.shadow])
-        table.add("paired", blocks[pairs])
+        table.add("paired", blocks[paired])
         table.add("mismatched", blocks[some.production & some.shadow & ~some.same_input])
         table.add("alone/production", blocks[~some.shadow])
         table.add("alone/shadow", blocks[~some.production])
         add_sizes(table, some, blocks)
-        if not pairs.any():
+        if not len(pairs.times):
             return summary
-        some, blocks = some.paired, blocks[pairs]
-        comparison = self.comparator.compare(*some.answers())
+        blocks = blocks[paired]
+        comparison = self.comparator.compare(*pairs.answers())
         figures = {outcome: comparison.values[outcome.name] for outcome in self.comparator.outcomes}
-        worst.add(self.wanted.examples, some, figures, self._place)
+        worst.add(self.wanted.examples, pairs, figures, self._place)
         production, shadow = comparison.readable
         figures[UNREADABLE] = production.astype(np.float64) - shadow.astype(np.float64)
         for outcome, values in figures.items():
             table.add_outcome(outcome, blocks, values)
-        add_segments(table, by_pair(self.wanted.segments), some, blocks, figures)
+        add_segments(table, by_pair(self.wanted.segments), pairs, blocks, figures)
         return _merged(summary, comparison.summary)
 
 

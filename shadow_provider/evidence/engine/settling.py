@@ -6,7 +6,6 @@ the shadow's where production has none.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,7 +73,6 @@ class Groups:
             self.batch.filter(pa.array(chosen)),
         )
 
-    @cached_property
     def paired(self) -> "Groups":
         """Only the pairs."""
         return self.where(self.pairs)

@@ -1,5 +1,6 @@
 """What a look says: pairs by their key, measures by block, and who is missing."""
 
+import gc
 from datetime import timedelta
 
 import numpy as np
@@ -9,6 +10,7 @@ from shadow_provider.comparators.outcomes import Outcome
 from shadow_provider.evidence.engine.blocks import BlockTable
 from shadow_provider.evidence.engine.keys import PairedBy
 from shadow_provider.evidence.engine.model import Settings
+from shadow_provider.evidence.engine.settling import Groups
 from shadow_provider.verdict.measures import PairedMeasure, ScoreMeasure
 from tests.unit.evidence.engine.answers import Words, look
 from tests.unit.evidence.fakes import PRODUCTION, SHADOW, START, FakeS3, capture, capture_key, line
@@ -158,6 +160,19 @@ def test_sums_of_scores_do_not_depend_on_their_order(order: int) -> None:
     assert isinstance(measure, ScoreMeasure)
     assert measure.totals[0] == pytest.approx(values.sum(), abs=1e-5)
     assert measure.squares[0] == pytest.approx((values**2).sum(), abs=1e-5)
+
+
+def test_what_was_settled_is_given_back_at_once() -> None:
+    """Memory is bounded by batches only if none waits for the garbage collector."""
+    ids = [f"id-{number}" for number in range(50)]
+    s3 = both(*([record("x", inference_id=each) for each in ids] for _ in range(2)))
+    gc.collect()
+    gc.disable()
+    try:
+        assert look(s3).pairs == 50
+        assert [each for each in gc.get_objects() if isinstance(each, Groups)] == []
+    finally:
+        gc.enable()
 
 
 def test_a_value_outside_of_its_outcome_is_refused() -> None:
