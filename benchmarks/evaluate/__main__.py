@@ -57,6 +57,7 @@ class Report:
         verdict = "" if met is None else "met" if met else "MISSED"
         self.rows.append((what, measured, "" if ratio is None else f"{ratio:.2f}", goal, verdict))
         self.missed |= met is False
+        print(*self.rows[-1], sep="  ", file=sys.stderr, flush=True)
 
     def show(self) -> None:
         table = Table("what", "measured", "ratio", "goal", "", title="evaluation")
@@ -198,7 +199,7 @@ def looks(shape: Shape, pairs: int, rounds: int, folder: Path, report: Report) -
     after, alone = [], []
     hour = pairs // HOURS
     for number in range(rounds):
-        root, state = folder / f"looks-{number}", folder / f"state-{number}"
+        root, state, fresh = (folder / f"{shape}-{name}-{number}" for name in ("looks", "state", "fresh"))
         write_captures(root, Traffic(shape, pairs, HOURS))
         run(way("engine", shape, str(root), str(HOURS), str(state)))
         write_captures(root, Traffic(shape, hour, 1, first_hour=HOURS))
@@ -207,7 +208,7 @@ def looks(shape: Shape, pairs: int, rounds: int, folder: Path, report: Report) -
             for path in (root / "capture" / ENDPOINT / variant).rglob("*.jsonl"):
                 if path.parent.relative_to(root / "capture" / ENDPOINT / variant).as_posix() < _last_hour():
                     path.unlink()
-        alone.append(run(way("engine", shape, str(root), str(HOURS + 1), str(folder / f"fresh-{number}"))).seconds)
+        alone.append(run(way("engine", shape, str(root), str(HOURS + 1), str(fresh))).seconds)
         shutil.rmtree(root)
     ratio = statistics.median(after) / statistics.median(alone)
     text = f"{statistics.median(after):.2f} s, alone {statistics.median(alone):.2f} s"
