@@ -223,7 +223,6 @@ def test_a_usual_client_needs_no_more() -> None:
         {"config": Config(signature_version=UNSIGNED)},
         {"config": Config(signature_version="s3")},
     ],
-    ids=str,
 )
 def test_a_client_with_a_way_of_its_own_is_left_to_itself(options: dict[str, Any]) -> None:
     assert fetcher(client_of(**options), BUCKET) is None
