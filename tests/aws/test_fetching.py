@@ -20,7 +20,7 @@ from shadow_provider.evidence.engine import fetching
 from shadow_provider.evidence.engine.fetching import LARGEST, fetcher
 from shadow_provider.evidence.engine.store import S3Store
 from shadow_provider.local import LocalAWS, LocalSettings
-from shadow_provider.local.faults.models import ApiFault
+from shadow_provider.local.faults import ApiFault
 from tests.unit.evidence.fakes import FakeS3
 
 BUCKET = "fetched"

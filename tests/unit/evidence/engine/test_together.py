@@ -31,11 +31,11 @@ class Seen:
         raise AssertionError("no line is so long")
 
 
-def runs(contents: list[bytes], run_bytes: int, *, known: bool = True) -> list[Seen]:
+def runs(contents: list[bytes], run_bytes: int, *, known: bool = True, taker: type[Seen] = Seen) -> list[Seen]:
     s3 = FakeS3()
     s3.objects = {f"{number}": content for number, content in enumerate(contents)}
     objects = [StoredObject(key, "", len(content) if known else 0) for key, content in s3.objects.items()]
-    reader = Together(S3Store(s3, BUCKET), Shapes(), run_bytes, Seen)
+    reader = Together(S3Store(s3, BUCKET), Shapes(), run_bytes, taker)
     with duckdb.connect() as connection:
         return list(reader.read(connection, objects))
 
@@ -81,10 +81,5 @@ def test_no_more_threads_look_into_objects_than_there_are_processors(monkeypatch
             with lock:
                 now[0] -= 1
 
-    contents = [GOOD] * 20
-    s3 = FakeS3()
-    s3.objects = {f"{number}": content for number, content in enumerate(contents)}
-    objects = [StoredObject(key, "", len(content)) for key, content in s3.objects.items()]
-    with duckdb.connect() as connection:
-        assert len(list(Together(S3Store(s3, BUCKET), Shapes(), 1, Busy).read(connection, objects))) == 20
+    assert len(runs([GOOD] * 20, 1, taker=Busy)) == 20
     assert most[0] == 2
