@@ -51,7 +51,7 @@ class Direct:
     Attributes:
         new: those that came since the last step.
         waiting: those of earlier steps, whose time has not come.
-        size: bytes that they take.
+        size: bytes that they take; kept, since a look asks after each run, and adding up all columns anew is slow.
     """
 
     new: "list[pa.Table]" = field(default_factory=list)
