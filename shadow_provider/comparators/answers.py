@@ -18,6 +18,7 @@ import numpy as np
 from jmespath.exceptions import JMESPathError
 from numpy.typing import NDArray
 
+from shadow_provider.comparators.arrow import filled
 from shadow_provider.comparators.json_text import JsonTextError, loads
 from shadow_provider.comparators.label import ROW_KEYS, UnreadableAnswerError, media_kind
 
@@ -55,7 +56,7 @@ def read_answers(batch: "pa.RecordBatch", reader: Reader[T]) -> Read[T]:
     import pyarrow.compute as pc
 
     texts, media = (pc.dictionary_encode(batch.column(name)) for name in ("text", "media"))
-    text_at, media_at = (pc.fill_null(each.indices, -1).to_numpy(zero_copy_only=False) for each in (texts, media))
+    text_at, media_at = (filled(each.indices, -1) for each in (texts, media))
     kinds = media.dictionary.to_pylist()
     together = text_at.astype(np.int64) * (len(kinds) + 1) + media_at + 1
     unique, first, which = np.unique(together, return_index=True, return_inverse=True)

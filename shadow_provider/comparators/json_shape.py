@@ -68,7 +68,7 @@ def like_first(texts: "pa.LargeStringArray", find: Callable[[Any], Any], *, want
     # Matching alone is twice as fast as finding a group, and once the whole matches, its head matches in one way only:
     # what follows a scalar is never a part of one.
     found = pc.struct_field(pc.extract_regex(texts, head), [0])
-    return pc.if_else(pc.match_substring_regex(texts, pattern), found, pa.scalar(None, found.type))
+    return pc.if_else(pc.match_substring_regex(texts, pattern), found, pa.nulls(len(found), found.type))
 
 
 def is_steady(path: str) -> bool:

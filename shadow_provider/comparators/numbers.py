@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shadow_provider.comparators.answers import NOT_FINITE, Reader, cells, finite, read_answers, select, usual
+from shadow_provider.comparators.arrow import column, filled, only
 from shadow_provider.comparators.json_shape import is_steady, like_first
 from shadow_provider.comparators.label import UnreadableAnswerError, media_kind
 from shadow_provider.comparators.shared_reading import read_once
@@ -98,10 +99,8 @@ def read_numbers(batch: "pa.RecordBatch", selector: Selector) -> Ragged:
     Answers of one line of plain CSV, and JSON answers that differ from the first in their scalars only, are read by
     regular expressions on whole columns; all others one by one, with the same result.
     """
-    import pyarrow as pa
-
     single, quick = _quick(batch, selector)
-    slow = read_answers(batch.filter(pa.array(~quick)), _reader(selector))
+    slow = read_answers(batch.filter(column(~quick)), _reader(selector))
     return with_single(single, quick, Ragged.of(slow.distinct, slow.which, slow.causes))
 
 
@@ -146,7 +145,7 @@ def _column(text: "pa.Array", kind: str | None, selector: Selector) -> NDArray[n
         found = like_first(short(text), partial(find_one, path=selector.path, keys=NUMBER_KEYS), want="number")
     if found is None:
         return None
-    values: NDArray[np.float64] = pc.fill_null(pc.cast(found, pa.float64()), np.nan).to_numpy(zero_copy_only=False)
+    values: NDArray[np.float64] = filled(pc.cast(found, pa.float64()), np.nan)
     return values
 
 
@@ -184,7 +183,6 @@ def only_kind(batch: "pa.RecordBatch") -> str | None:
 
 def short(texts: "pa.Array", longest: int = LONGEST_QUICK) -> "pa.Array":
     """The texts, null where they are long."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
-    return pc.if_else(pc.less_equal(pc.binary_length(texts), longest), texts, pa.scalar(None, texts.type))
+    return only(texts, filled(pc.binary_length(texts), 0) <= longest)

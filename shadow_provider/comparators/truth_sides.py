@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from shadow_provider.comparators.arrow import valid
 from shadow_provider.comparators.numbers import Ragged
 from shadow_provider.comparators.paired import Bools
 from shadow_provider.comparators.summary import read_pairs, unread_causes
@@ -60,8 +61,7 @@ class Sides:
 
 def missing_truth(truth: Batch) -> Bools:
     """Pairs without a truth so far."""
-    missing: Bools = truth.column("text").is_null().to_numpy(zero_copy_only=False)
-    return missing
+    return ~valid(truth.column("text"))
 
 
 def ragged_sides(left: Ragged, right: Ragged, truth: Ragged) -> Sides:

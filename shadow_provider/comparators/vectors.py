@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shadow_provider.comparators.answers import csv_rows, documents, finite, read_answers, select
+from shadow_provider.comparators.arrow import column, filled, repeated
 from shadow_provider.comparators.json_shape import is_steady, like_first
 from shadow_provider.comparators.label import ROW_KEYS, UnreadableAnswerError
 from shadow_provider.comparators.numbers import NUMBER, number, only_kind, short
@@ -63,11 +64,9 @@ def read_vectors(batch: "pa.RecordBatch", selector: VectorSelector, names: dict[
         selector: where the values stand.
         names: gives equal names equal numbers, and remembers them; both sides must share it.
     """
-    import pyarrow as pa
-
     names.setdefault(None, 0)
     lists, quick = _quick(batch, selector)
-    slow = read_answers(batch.filter(pa.array(~quick)), partial(_rows, selector=selector))
+    slow = read_answers(batch.filter(column(~quick)), partial(_rows, selector=selector))
     rows: list[Row] = []
     owner: list[int] = []
     for answer, place in zip(np.flatnonzero(~quick).tolist(), slow.which.tolist(), strict=True):
@@ -160,22 +159,22 @@ def _quick(batch: "pa.RecordBatch", selector: VectorSelector) -> tuple[tuple[Flo
         return nothing
     if found is None:
         return nothing
-    lists = pc.split_pattern(pc.fill_null(found, ""), ",")
-    sizes = pc.list_value_length(lists).to_numpy(zero_copy_only=False).astype(np.int64)
+    lists = pc.split_pattern(pc.coalesce(found, repeated("", len(found)).cast(found.type)), ",")
+    sizes = filled(pc.list_value_length(lists), 0).astype(np.int64)
     cells = pc.list_flatten(lists)
     if kind == "csv":
         place = np.arange(len(cells)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         last = np.inf if selector.last_column is None else selector.last_column
         wanted = (place >= selector.first_column) & (place <= last)
         owner = np.repeat(np.arange(len(sizes)), sizes)[wanted]
-        cells, sizes = cells.filter(pa.array(wanted)), np.bincount(owner, minlength=len(sizes))
+        cells, sizes = cells.filter(column(wanted)), np.bincount(owner, minlength=len(sizes))
         enough = np.inf if selector.last_column is None else selector.last_column - selector.first_column + 1
         complete = (sizes == enough) if np.isfinite(enough) else sizes > 0
     else:
         complete = sizes > 0
     fits = pc.match_substring_regex(cells, pattern)
-    plain = pc.ascii_trim(pc.if_else(fits, cells, pa.scalar(None, cells.type)), " \t\r\n")
-    values = pc.fill_null(pc.cast(plain, pa.float64()), np.nan).to_numpy(zero_copy_only=False)
+    plain = pc.ascii_trim(pc.if_else(fits, cells, pa.nulls(len(cells), cells.type)), " \t\r\n")
+    values = filled(pc.cast(plain, pa.float64()), np.nan)
     bad = np.bincount(np.repeat(np.arange(len(sizes)), sizes), ~np.isfinite(values), minlength=len(sizes)) > 0
     good = complete & ~bad
     return (values[np.repeat(good, sizes)], sizes[good]), good

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shadow_provider.comparators.answers import cells, json_value, read_answers
+from shadow_provider.comparators.arrow import column, filled
 from shadow_provider.comparators.contract import Comparison
 from shadow_provider.comparators.json_shape import is_steady, like_first
 from shadow_provider.comparators.kinds.number import aligned
@@ -176,8 +177,6 @@ def read_labels(
     One label out of plain CSV, or out of JSON of one shape, is had from whole columns and read once for each different
     label; all other answers are read once for each different text, with the same result.
     """
-    import pyarrow as pa
-
     known: dict[tuple[type, Any], float] = {}
 
     def code(value: Any) -> float:
@@ -194,19 +193,18 @@ def read_labels(
         return np.array([code(value) for value in found], dtype=np.float64)
 
     single, quick = _quick(batch, selector, code)
-    slow = read_answers(batch.filter(pa.array(~quick)), read)
+    slow = read_answers(batch.filter(column(~quick)), read)
     return with_single(single, quick, Ragged.of(slow.distinct, slow.which, slow.causes))
 
 
 def _quick(batch: "pa.RecordBatch", selector: Selector, code: Callable[[Any], float]) -> tuple[Floats, Any]:
-    import pyarrow.compute as pc
 
     text, kind = batch.column("text"), only_kind(batch)
     encoded = read_once(text, ("label", kind, selector.column, selector.path), lambda: _encoded(text, kind, selector))
     if encoded is None:
         return np.zeros(0), np.zeros(batch.num_rows, dtype=np.bool_)
     values = np.array([_or_nan(code, cell, kind) for cell in encoded.dictionary.to_pylist()] + [np.nan])
-    single = values[pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)]
+    single = values[filled(encoded.indices, -1)]
     return single, ~np.isnan(single)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from shadow_provider.comparators.arrow import valid
 from shadow_provider.comparators.contract import Comparison
 from shadow_provider.comparators.imported import imported
 from shadow_provider.comparators.keyed import KeyedHistograms
@@ -105,8 +106,7 @@ class OwnComparator:
 
     def _readable(self, given: Mapping[str, Any], name: str, batch: "pa.RecordBatch") -> Bools:
         if name not in given:
-            captured: Bools = batch.column("text").is_valid().to_numpy(zero_copy_only=False)
-            return captured
+            return valid(batch.column("text"))
         given_flags: Bools = self._array(given[name], name, batch.num_rows) != 0
         return given_flags
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from shadow_provider.comparators.arrow import column, filled, valid
 from shadow_provider.evidence.engine.reading import add_records
-from shadow_provider.evidence.engine.records import schema
+from shadow_provider.evidence.engine.records import nothing
 from shadow_provider.evidence.engine.settling import SIDES, Booleans, Groups, Times
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Direct:
     """
 
     new: "list[pa.Table]" = field(default_factory=list)
-    waiting: "pa.Table" = field(default_factory=lambda: schema().empty_table())
+    waiting: "pa.Table" = field(default_factory=lambda: nothing())
     size: int = 0
 
     def add(self, arrived: "Sequence[pa.Table]", size: int) -> None:
@@ -74,14 +75,12 @@ class Direct:
         _carry(connection, self.waiting)
         for each in self.new:
             add_records(connection, each)
-        self._keep(schema().empty_table())
+        self._keep(nothing())
 
     def settle(self, connection: "duckdb.DuckDBPyConnection", bounds: Bounds) -> "Undoubted":
         """What can be settled; what is in doubt goes to the database, the rest goes on waiting."""
-        import pyarrow as pa
-
         records, fresh = self.records().combine_chunks(), self.waiting.num_rows
-        self._keep(schema().empty_table())
+        self._keep(nothing())
         found = _Found.of(records)
         times = found.times
         doubtful = (times < bounds.start) | ~found.with_id
@@ -94,13 +93,13 @@ class Direct:
         old = ~doubt if bounds.horizon is None else ~doubt & (found.group_times < bounds.horizon)
         doubtful, settled = doubt[found.group], old[found.group]
         if doubtful.any():
-            _carry(connection, records.slice(0, fresh).filter(pa.array(doubtful[:fresh])))
-            add_records(connection, records.slice(fresh).filter(pa.array(doubtful[fresh:])))
+            _carry(connection, records.slice(0, fresh).filter(column(doubtful[:fresh])))
+            add_records(connection, records.slice(fresh).filter(column(doubtful[fresh:])))
         rest = ~(doubtful | settled)
         if rest.any():
-            self._keep(records.filter(pa.array(rest)))
+            self._keep(records.filter(column(rest)))
         if settled.any():
-            _remember(connection, records.select(["side", "inference", "time"]).filter(pa.array(settled)))
+            _remember(connection, records.select(["side", "inference", "time"]).filter(column(settled)))
         return Undoubted(records, found.production[old], found.shadow[old])
 
     def _keep(self, waiting: "pa.Table") -> None:
@@ -199,14 +198,14 @@ class Undoubted:
 
         names = [*_ANSWER, *(("object", "line") if with_places else ())]
         asked = self.records.select([*names, "time", "inference", "input", "size", "attributes"])
-        sides = [asked.take(pa.array(rows, mask=rows < 0)) for rows in (production, shadow)]
+        sides = [asked.take(column(rows, missing=rows < 0)) for rows in (production, shadow)]
         (inputs, has_input), (others, has_other) = (_numbers(each, "input") for each in sides)
         both = [
             (f"{side}_{name}", each.column(name)) for side, each in zip(SIDES, sides, strict=True) for name in names
         ]
         both.append(("size", pc.coalesce(*(each.column("size") for each in sides))))
         both.append(("attributes", sides[0].column("attributes")))
-        both.append(("label_id", pc.fill_null(sides[0].column("inference"), 0)))
+        both.append(("label_id", column(filled(sides[0].column("inference"), 0))))
         batch = pa.table(dict(both)).combine_chunks().to_batches()[0]
         times = np.where(production >= 0, *(_numbers(each, "time")[0] for each in sides)).astype(np.int64)
         same = (inputs == others) & (has_input == has_other)
@@ -217,7 +216,7 @@ def _known(connection: "duckdb.DuckDBPyConnection", ids: Ids) -> Ids:
     """Which of the ids the database has, or had when they were settled."""
     import pyarrow as pa
 
-    connection.register("asked", pa.table({"id": ids}))
+    connection.register("asked", pa.table({"id": column(ids)}))
     found = connection.execute(
         """
         FROM asked SEMI JOIN (
@@ -245,9 +244,5 @@ def _carry(connection: "duckdb.DuckDBPyConnection", records: "pa.Table") -> None
 
 def _numbers(table: "pa.Table", name: str) -> tuple[NDArray[np.generic], Booleans]:
     """A column of whole numbers, 0 where there is none, and where there is one."""
-    import pyarrow.compute as pc
-
-    column = table.column(name)
-    if not column.null_count:
-        return column.to_numpy(), np.ones(len(column), dtype=np.bool_)
-    return pc.fill_null(column, 0).to_numpy(), pc.is_valid(column).to_numpy()
+    found = table.column(name)
+    return filled(found, 0), valid(found)

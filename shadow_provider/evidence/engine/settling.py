@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from shadow_provider.comparators.arrow import column, filled, holds
 from shadow_provider.evidence.engine.keys import PairedBy, match_inputs
 
 if TYPE_CHECKING:
@@ -57,12 +58,10 @@ class Groups:
     @property
     def ids(self) -> Ids:
         """By which labels find them; 0 is none."""
-        return np.asarray(self.batch.column("label_id").to_numpy(zero_copy_only=False))
+        return filled(self.batch.column("label_id"), 0)
 
     def where(self, chosen: Booleans) -> "Groups":
         """Some of them."""
-        import pyarrow as pa
-
         if chosen.all():
             return self
         return Groups(
@@ -70,7 +69,7 @@ class Groups:
             self.production[chosen],
             self.shadow[chosen],
             self.same_input[chosen],
-            self.batch.filter(pa.array(chosen)),
+            self.batch.filter(column(chosen)),
         )
 
     def paired(self) -> "Groups":
@@ -82,7 +81,7 @@ class Groups:
         import pyarrow as pa
 
         pairs = self.pairs
-        batch = self.batch if pairs.all() else self.batch.filter(pa.array(pairs))
+        batch = self.batch if pairs.all() else self.batch.filter(column(pairs))
         schema = pa.schema([("text", pa.large_string()), ("media", pa.string())])
         production, shadow = (
             pa.record_batch([batch.column(f"{side}_text"), batch.column(f"{side}_media")], names=["text", "media"])
@@ -164,7 +163,7 @@ def give_keys(connection: "duckdb.DuckDBPyConnection", before: int, after: int) 
         before=before,
         after=after,
     )
-    connection.register("matched", pa.table({"production": rows[production], "shadow": rows[shadow]}))
+    connection.register("matched", pa.table({"production": column(rows[production]), "shadow": column(rows[shadow])}))
     connection.execute(
         """
         UPDATE records SET key = matched.production FROM matched WHERE records.rowid = matched.shadow
@@ -191,10 +190,8 @@ def groups(
         params={"horizon": horizon},
     ).to_arrow_reader(_ROWS)
     for batch in reader:
-        times, production, shadow, same_input = (
-            np.asarray(batch.column(name).to_numpy(zero_copy_only=False))
-            for name in ("time", "production", "shadow", "same_input")
-        )
+        production, shadow, same_input = (holds(batch.column(name)) for name in ("production", "shadow", "same_input"))
+        times = filled(batch.column("time"), 0)
         yield Groups(times, production, shadow, same_input, batch.select([*columns, "size", "attributes", "label_id"]))
 
 

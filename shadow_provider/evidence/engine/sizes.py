@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from shadow_provider.comparators.arrow import filled
 from shadow_provider.evidence.engine.blocks import BlockTable, Index
 from shadow_provider.evidence.engine.settling import SIDES, Groups
 from shadow_provider.verdict.evidence import SizeClass
@@ -15,7 +16,7 @@ _KINDS = ("paired", "mismatched", *(f"alone/{side}" for side in SIDES))
 
 def sizes_of(some: Groups) -> NDArray[np.int64]:
     """Bytes of each group's request, -1 where the request was not captured."""
-    return np.asarray(some.batch.column("size").fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
+    return filled(some.batch.column("size"), -1).astype(np.int64)
 
 
 def add_sizes(table: BlockTable, some: Groups, blocks: Index) -> None:
