@@ -12,6 +12,8 @@ LOWEST := .venv-lowest
 # Each has an environment with nothing but the client: they pin botocore.
 CLIENTS := boto3-lowest aiobotocore aiobotocore-lowest awscli
 BIN := $(VENV)/bin
+# What is not read anew by an installation that it is already in.
+SOURCES := pyproject.toml $(shell find shadow_provider -name '*.c')
 
 # Byte code that is not kept makes every start of Airflow twice as slow.
 unexport PYTHONDONTWRITEBYTECODE
@@ -80,8 +82,9 @@ requirements: $(VENV)/.installed  ## Resolve the pinned requirements anew
 	done
 
 clean:  ## Remove everything that the other targets made
-	rm -rf build dist $(VENV) $(LOWEST) .venv-clients-* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build dist *.egg-info $(VENV) $(LOWEST) .venv-clients-* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find shadow_provider -name '*.so' -delete
 
 # $(1): the virtual environment, $(2): its requirements. uv only for speed; the hashes hold either way.
 define install_into
@@ -90,14 +93,14 @@ define install_into
 	test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
 	$(1)/bin/python -m pip install --quiet --disable-pip-version-check uv
 	$(1)/bin/uv pip install --quiet --python $(1)/bin/python --require-hashes -r $(2)
-	$(1)/bin/uv pip install --quiet --python $(1)/bin/python --no-deps -e .
+	$(1)/bin/uv pip install --quiet --python $(1)/bin/python --no-deps --reinstall -e .
 	touch $@
 endef
 
-$(VENV)/.installed: requirements/newest.txt pyproject.toml
+$(VENV)/.installed: requirements/newest.txt $(SOURCES)
 	$(call install_into,$(VENV),requirements/newest.txt)
 
-$(LOWEST)/.installed: requirements/lowest.txt pyproject.toml
+$(LOWEST)/.installed: requirements/lowest.txt $(SOURCES)
 	$(call install_into,$(LOWEST),requirements/lowest.txt)
 
 .venv-clients-%/.installed: requirements/clients-%.txt | $(VENV)/.installed

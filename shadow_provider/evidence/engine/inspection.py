@@ -67,7 +67,7 @@ def lines_of(content: Bytes) -> Lines | None:
             escapes |= counts.keys()
             if sum(counts.values()) != count:
                 return None
-    if content[-1] == BACKSLASH or not (ascii_only or _is_utf8(content)):
+    if content[-1] == BACKSLASH or not (ascii_only or is_utf8(content)):
         return None
     if content[-1] != _LINE_FEED:
         ends.append(np.array([len(content)]))
@@ -92,7 +92,8 @@ def _escaped(
     return {letter: found for letter, found in counts.items() if found}
 
 
-def _is_utf8(content: Bytes) -> bool:
+def is_utf8(content: Bytes) -> bool:
+    """Whether it is text."""
     try:
         str(content.data, "utf-8")
     except UnicodeDecodeError:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from shadow_provider.comparators.arrow import column, repeated
+from shadow_provider.evidence.engine import compiled
 from shadow_provider.evidence.engine.gather import BACKSLASH, Bytes, Places, gathered
 from shadow_provider.evidence.engine.shape import ANSWER, EVENT, GIVEN, INFERENCE
 from shadow_provider.evidence.engine.uniform import Uniform
@@ -70,6 +72,13 @@ def schema() -> "pa.Schema":
     )
 
 
+def nothing() -> "pa.Table":
+    """No records."""
+    import pyarrow as pa
+
+    return pa.Table.from_batches([], schema())
+
+
 def records(
     cursor: "duckdb.DuckDBPyConnection", content: Bytes, read: Uniform, origin: Origin, asked: Asked
 ) -> "pa.Table":
@@ -85,15 +94,15 @@ def records(
     import pyarrow as pa
 
     found = digests(cursor, content, read, [GIVEN, INFERENCE, *([EVENT] if asked.events else [])])
-    nothing = pa.nulls(read.count, pa.uint64())
+    unknown = pa.nulls(read.count, pa.uint64())
     return pa.Table.from_arrays(
         [
-            *(pa.array(each) for each in (origin.sides, origin.objects, origin.lines, read.times)),
-            *(found.get(name, nothing) for name in _DIGESTED),
+            *(column(each) for each in (origin.sides, origin.objects, origin.lines, read.times)),
+            *(found.get(name, unknown) for name in _DIGESTED),
             answers(content, read),
-            pa.repeat(pa.scalar(read.media, pa.string()), read.count),
+            repeated(read.media, read.count),
             _sizes(content, read, exact=asked.exact_sizes),
-            pa.repeat(pa.scalar(read.attributes if asked.attributes else None, pa.string()), read.count),
+            repeated(read.attributes if asked.attributes else None, read.count),
         ],
         schema=schema(),
     )
@@ -108,15 +117,17 @@ def digests(
     names = [name for name in names if name in read.starts]
     if not names:
         return {}
+    if compiled.AVAILABLE and compiled.digests_agree(cursor):
+        return {name: column(compiled.digests(content, read.starts[name] - 1, read.ends[name] + 1)) for name in names}
     columns = [_views(content, read.starts[name] - 1, read.ends[name] + 1) for name in names]
-    cursor.register("strings", pa.Table.from_arrays([pa.array(np.arange(read.count)), *columns], ["row", *names]))
+    cursor.register("strings", pa.Table.from_arrays([column(np.arange(read.count)), *columns], ["row", *names]))
     found = cursor.execute(f"SELECT row, {', '.join(f'hash({name}) AS {name}' for name in names)} FROM strings")  # noqa: S608
     arrays = found.fetchnumpy()
     cursor.unregister("strings")
     # No order is promised for what a query gives.
     order = np.empty(read.count, dtype=np.int64)
     order[arrays["row"]] = np.arange(read.count)
-    return {name: pa.array(np.asarray(arrays[name], dtype=np.uint64)[order]) for name in names}
+    return {name: column(np.asarray(arrays[name], dtype=np.uint64)[order]) for name in names}
 
 
 def answers(content: Bytes, read: Uniform) -> "pa.Array":
@@ -126,11 +137,13 @@ def answers(content: Bytes, read: Uniform) -> "pa.Array":
 
     if ANSWER not in read.starts:
         return pa.nulls(read.count, pa.large_string())
+    if compiled.AVAILABLE:
+        return compiled.texts(content, read.starts[ANSWER], read.ends[ANSWER], escaped=bool(read.escapes))
     # Every other string between these edges is an answer.
     edges = np.stack((read.starts[ANSWER], read.ends[ANSWER]), axis=1)
     buffers = [None, pa.py_buffer(np.ascontiguousarray(edges)), pa.py_buffer(content)]
     between = pa.Array.from_buffers(pa.large_string(), 2 * read.count - 1, buffers, null_count=0)
-    found = between.take(pa.array(np.arange(0, 2 * read.count, 2)))
+    found = between.take(column(np.arange(0, 2 * read.count, 2)))
     for escape, meant in _ESCAPES.items():
         # No escape stands for a backslash, so one after the other gives the same as all at once.
         if ord(escape[1]) in read.escapes:
@@ -150,7 +163,7 @@ def _sizes(content: Bytes, read: Uniform, *, exact: bool) -> "pa.Array":
         # Each escape stands for one byte: a line of one shape has no others.
         escapes = np.flatnonzero(content == BACKSLASH)
         sizes = sizes - (np.searchsorted(escapes, ends) - np.searchsorted(escapes, starts))
-    return pa.array(sizes.astype(np.int32))
+    return column(sizes.astype(np.int32))
 
 
 def _views(content: Bytes, starts: Places, ends: Places) -> "pa.Array":

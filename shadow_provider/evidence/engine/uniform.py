@@ -8,9 +8,11 @@ otherwise is not read here.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from shadow_provider.evidence.engine import compiled
 from shadow_provider.evidence.engine.gather import (
     BACKSLASH,
     Bytes,
@@ -24,7 +26,7 @@ from shadow_provider.evidence.engine.gather import (
 )
 from shadow_provider.evidence.engine.inspection import Lines, lines_of
 from shadow_provider.evidence.engine.instants import instants
-from shadow_provider.evidence.engine.shape import EVENT, INFERENCE, TIME, Run, Shape, learned
+from shadow_provider.evidence.engine.shape import EVENT, INFERENCE, LONGEST, TIME, Run, Shape, learned
 
 TIME_WIDTH = 20
 _LONGEST_ID = 1 << 8
@@ -75,20 +77,36 @@ class Shapes:
 
     def read(self, content: Bytes) -> Uniform | None:
         """The lines of some content; None if they have not one shape."""
-        lines = lines_of(content) if len(content) else None
-        if lines is None:
+        fitted = _reader(content) if len(content) else None
+        if fitted is None:
             return None
         for shape in self._known:
-            read = _fitted(content, lines, shape)
+            read = fitted(shape)
             if read is not None:
                 return read
-        shape_learned = self._learn(content[: int(lines.ends[0])].tobytes())
+        first_line, *_ = content[: LONGEST + 1].tobytes().partition(b"\n")
+        shape_learned = self._learn(first_line)
         if shape_learned is None:
             return None
-        read = _fitted(content, lines, shape_learned)
+        read = fitted(shape_learned)
         if read is not None:
             self._known = (shape_learned, *self._known)[:_KNOWN]
         return read
+
+
+def _reader(content: Bytes) -> Callable[[Shape], Uniform | None] | None:
+    """What reads the lines of some content by a shape; None if nothing can."""
+    if compiled.AVAILABLE:
+        return partial(_scanned, content)
+    lines = lines_of(content)
+    return None if lines is None else partial(_fitted, content, lines)
+
+
+def _scanned(content: Bytes, shape: Shape) -> Uniform | None:
+    found = compiled.scanned(content, shape)
+    if found is None:
+        return None
+    return Uniform(found.begins, found.times, found.starts, found.ends, shape.media, shape.attributes, found.escapes)
 
 
 def _fitted(content: Bytes, lines: Lines, shape: Shape) -> Uniform | None:

@@ -1,6 +1,7 @@
 """What is read by the shape of its lines is what the strict reader reads, or it is not read so at all."""
 
 import json
+import shutil
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -9,6 +10,7 @@ import duckdb
 import numpy as np
 import pytest
 
+from shadow_provider.evidence.engine import compiled
 from shadow_provider.evidence.engine.blocks import moment_of
 from shadow_provider.evidence.engine.instants import instants
 from shadow_provider.evidence.engine.records import Asked, Origin, records
@@ -20,6 +22,14 @@ from tests.unit.evidence.fakes import START, capture, line
 from tests.unit.evidence.lines_of_captures import GOOD
 
 Plain = tuple[Any, ...]
+READERS = ["python", *(["compiled"] if compiled.AVAILABLE else [])]
+
+
+@pytest.fixture(autouse=True, params=READERS)
+def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Everything holds of both readers."""
+    monkeypatch.setattr(compiled, "AVAILABLE", request.param == "compiled")
+    return str(request.param)
 
 
 def uniform(content: bytes, shapes: Shapes | None = None) -> list[Plain] | None:
@@ -80,6 +90,10 @@ def agrees(content: bytes) -> bool:
     assert not fates
     assert mine == rows
     return True
+
+
+def test_there_are_compiled_readers_where_there_is_a_compiler() -> None:
+    assert len(READERS) == 2 or shutil.which("cc") is None
 
 
 def test_lines_of_one_shape_are_read_by_it() -> None:
@@ -164,28 +178,28 @@ def test_damaged_lines_are_never_read_wrongly(seed: int) -> None:
     assert 0 < read < 300
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "2026-03-01T10:00:00Z",
-        "2024-02-29T23:59:59Z",
-        "2023-02-29T00:00:00Z",
-        "2000-02-29T00:00:00Z",
-        "1900-02-29T00:00:00Z",
-        "1969-12-31T23:59:59Z",
-        "0000-01-01T00:00:00Z",
-        "2026-13-01T00:00:00Z",
-        "2026-00-01T00:00:00Z",
-        "2026-01-00T00:00:00Z",
-        "2026-04-31T00:00:00Z",
-        "2026-04-30T24:00:00Z",
-        "2026-04-30T00:60:00Z",
-        "2026-04-30T00:00:60Z",
-        "2026-04-30 00:00:00Z",
-        "2026-04-30T00:00:0/Z",
-        "2026-04-30T00:00:0:Z",
-    ],
-)
+TIMES = [
+    "2026-03-01T10:00:00Z",
+    "2024-02-29T23:59:59Z",
+    "2023-02-29T00:00:00Z",
+    "2000-02-29T00:00:00Z",
+    "1900-02-29T00:00:00Z",
+    "1969-12-31T23:59:59Z",
+    "0000-01-01T00:00:00Z",
+    "2026-13-01T00:00:00Z",
+    "2026-00-01T00:00:00Z",
+    "2026-01-00T00:00:00Z",
+    "2026-04-31T00:00:00Z",
+    "2026-04-30T24:00:00Z",
+    "2026-04-30T00:60:00Z",
+    "2026-04-30T00:00:60Z",
+    "2026-04-30 00:00:00Z",
+    "2026-04-30T00:00:0/Z",
+    "2026-04-30T00:00:0:Z",
+]
+
+
+@pytest.mark.parametrize("text", TIMES)
 def test_times_are_those_that_the_strict_reader_knows(text: str) -> None:
     found = instants(np.frombuffer(text.encode(), dtype=np.uint8).reshape(1, -1))
     try:
@@ -195,3 +209,46 @@ def test_times_are_those_that_the_strict_reader_knows(text: str) -> None:
     else:
         assert found is not None
         assert moment_of(int(found[0])) == expected
+
+
+@pytest.mark.parametrize("text", TIMES)
+def test_a_line_is_read_if_its_time_is_one(text: str) -> None:
+    first, second = line(capture("a", time=START)), line(capture("b", time=START))
+    usual = f"{START:%Y-%m-%dT%H:%M:%SZ}".encode()
+    assert second.count(usual) == 1
+    try:
+        inference_time(text)
+    except BadLineError:
+        assert not agrees(first + b"\n" + second.replace(usual, text.encode()))
+    else:
+        assert agrees(first + b"\n" + second.replace(usual, text.encode()))
+
+
+def test_every_width_of_a_payload_is_read_whatever_it_ends_with() -> None:
+    for ending in ("", '"', "\n", '\t"', "é"):
+        lines = [
+            line(capture(f"id-{width}", given="x" * width + ending, answer="y" + ending * width)).replace(
+                b"\\u00e9", "é".encode()
+            )
+            for width in range(70)
+        ]
+        assert agrees(b"\n".join(lines))
+        for width in range(70):
+            assert not agrees(b"\n".join([*lines, lines[width].replace(b'"y', b'"\\\\y', 1)]))
+
+
+def test_both_readers_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = b"\n".join(line(capture(f"id-{width}", given='"\n' * width, answer="0\t" * width)) for width in range(40))
+    values = np.frombuffer(content, dtype=np.uint8)
+    found = []
+    for each in READERS:
+        monkeypatch.setattr(compiled, "AVAILABLE", each == "compiled")
+        read = Shapes().read(values)
+        assert read is not None
+        found.append(
+            (
+                *(read.begins.tolist(), read.times.tolist(), read.media, read.attributes, read.escapes),
+                {name: (read.starts[name].tolist(), read.ends[name].tolist()) for name in sorted(read.starts)},
+            )
+        )
+    assert found == found[:1] * len(READERS)
