@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from shadow_provider.comparators.arrow import column, filled
+from shadow_provider.evidence.engine.at_hand import AtHand
 from shadow_provider.evidence.engine.blocks import microseconds
 from shadow_provider.evidence.engine.labels import Labels, read_labels
 from shadow_provider.evidence.engine.listing import listed_by_hour
@@ -38,19 +40,11 @@ CREATE TABLE met (id UBIGINT);
 KEPT = ("answers", "labels", "graded")
 
 _ROWS = 32_768
-_INSERTED = 65_536
-"""Labels that are put into the database at a time."""
+_HELD = 64 << 20
+"""Bytes of labels that are kept in memory; more are put into the database, so many at a time."""
 
 _HOUR = 3_600_000_000
 """In microseconds."""
-
-
-@dataclass(frozen=True)
-class _Prompt:
-    """Labels that may be those of the pairs which are settled next, by id."""
-
-    ids: Ids
-    truth: "pa.Table"
 
 
 @dataclass
@@ -74,25 +68,40 @@ class Grading:
     start: datetime
     until: datetime
     last: bool
-    _prompt: _Prompt = field(init=False)
-    _met: list[Ids] = field(default_factory=list, init=False)
+    _at_hand: AtHand | None = field(default=None, init=False)
+    _held: bool = field(default=False, init=False)
 
     def read(self) -> None:
-        """Read the new labels, and leave one of each id."""
+        """Read the new labels, and leave one of each id.
+
+        They stay in memory if they are few enough, there are no others, and there is no doubt about any.
+        """
         new = list(self._new_objects())
         hours = np.array([hour for hour, _ in new], dtype=np.int64)
         batch: list[Labels] = []
+        may_hold = not self.connection.execute("SELECT EXISTS (FROM labels) OR EXISTS (FROM graded)").fetchall()[0][0]
         for found in read_labels(self.truth.store, self.connection, [stored for _, stored in new]):
             self.standing.lines += found.lines
             for fate, number, line in found.bad:
                 self.standing.fates.count(fate, f"{new[number][1].key}:{line}")
             batch.append(found)
-            if sum(each.count for each in batch) >= _INSERTED:
+            if sum(each.size for each in batch) >= _HELD:
                 self._insert(batch, hours)
-                batch = []
-        self._insert(batch, hours)
+                batch, may_hold = [], False
         self.standing.objects += [stored for _, stored in new]
-        self._settle()
+        self._held = may_hold and self._hold(batch, hours)
+        if not self._held:
+            self._insert(batch, hours)
+            self._settle()
+
+    def _hold(self, batch: Sequence[Labels], hours: NDArray[np.int64]) -> bool:
+        """Whether the labels can be kept in memory, which they are then."""
+        import pyarrow as pa
+
+        tables = [_with_hours(table, hours) for each in batch for table in each.tables]
+        if tables and not any(each.others for each in batch):
+            self._at_hand = AtHand.of(pa.concat_tables(tables))
+        return self._at_hand is not None
 
     def _new_objects(self) -> Iterator[tuple[int, StoredObject]]:
         """Objects that no look has read, with the hour that they are of."""
@@ -106,23 +115,19 @@ class Grading:
         """Put labels into the database, with the hours of their objects."""
         import pyarrow as pa
 
-        tables = [table for each in batch for table in each.tables]
+        tables = [_with_hours(table, hours) for each in batch for table in each.tables]
         if tables:
-            self._insert_table("id", pa.concat_tables(tables), hours)
+            self._insert_table("id", pa.concat_tables(tables))
         others = [label for each in batch for label in each.others]
         if others:
-            columns = zip(*((each.id, each.text, each.media, each.object) for each in others), strict=True)
+            columns = zip(*((each.id, each.text, each.media, hours[each.object]) for each in others), strict=True)
             types = [pa.large_string(), pa.large_string(), pa.string(), pa.int64()]
-            arrays = [pa.array(column, type_) for column, type_ in zip(columns, types, strict=True)]
-            table = pa.table(arrays, names=["id", "text", "media", "object"])
-            self._insert_table("id_of('\"' || id || '\"')", table, hours)
+            arrays = [pa.array(values, type_) for values, type_ in zip(columns, types, strict=True)]
+            self._insert_table("id_of('\"' || id || '\"')", pa.table(arrays, names=["id", "text", "media", "hour"]))
 
-    def _insert_table(self, digest: str, labels: "pa.Table", hours: NDArray[np.int64]) -> None:
+    def _insert_table(self, digest: str, labels: "pa.Table") -> None:
         """Put labels into the database; the digest of their id is an SQL expression."""
-        import pyarrow as pa
-
-        of_labels = hours[labels.column("object").to_numpy()]
-        self.connection.register("new_labels", labels.append_column("hour", pa.array(of_labels)))
+        self.connection.register("new_labels", labels)
         self.connection.execute(
             f"INSERT INTO labels SELECT {digest}, text, media, ?, hour FROM new_labels",  # noqa: S608
             [microseconds(self.until)],
@@ -145,35 +150,28 @@ class Grading:
 
     def begin(self, first: int, last: int) -> None:
         """Have the labels at hand that were collected when the pairs of some times were served, or soon after."""
-        table = self.connection.sql(
-            "SELECT id, text, media FROM labels WHERE hour BETWEEN $first AND $last ORDER BY id",
-            params={"first": first // _HOUR * _HOUR, "last": last + _HOUR},
-        ).to_arrow_table()
-        self._prompt = _Prompt(table.column("id").to_numpy(), table.select(["text", "media"]).cast(_schema()))
-        self._met = []
+        if not self._held:
+            labels = self.connection.sql(
+                "SELECT id, text, media FROM labels WHERE hour BETWEEN $first AND $last",
+                params={"first": first // _HOUR * _HOUR, "last": last + _HOUR},
+            )
+            self._at_hand = AtHand.of(labels.to_arrow_table())
 
     def grade(self, some: Groups) -> None:
         """Grade those of some settled pairs whose label is at hand; the answers of others wait."""
-        import pyarrow as pa
-
-        ids, known = some.ids, self._prompt.ids
-        at = np.searchsorted(known, ids)
-        found = np.zeros(len(ids), dtype=bool)
-        within = at < len(known)
-        found[within] = known[at[within]] == ids[within]
-        self._keep(some.where(~found & (ids != 0)))
+        assert self._at_hand is not None
+        found, truth = self._at_hand.find(some.ids)
+        self._keep(some.where(~found & (some.ids != 0)))
         if found.any():
             some = some.where(found)
-            truth = self._prompt.truth.take(pa.array(at[found])).combine_chunks().to_batches()[0]
             self._reduce(some.times, *some.answers(), truth)
-            self._met.append(ids[found])
 
     def _keep(self, pairs: Groups) -> None:
         import pyarrow as pa
 
         if len(pairs.times):
             names = [f"{side}_{name}" for side in SIDES for name in ("text", "media")]
-            waiting = pairs.batch.select(["label_id", *names]).append_column("time", pa.array(pairs.times))
+            waiting = pairs.batch.select(["label_id", *names]).append_column("time", column(pairs.times))
             columns = ", ".join(names)
             # The connection itself is giving groups.
             with self.connection.cursor() as cursor:
@@ -182,17 +180,28 @@ class Grading:
 
     def end(self) -> None:
         """Note which pairs were graded since `begin`."""
+        if self._at_hand is not None and not self._held:
+            self._remember_met(self._at_hand.met)
+
+    def _remember_met(self, ids: Ids) -> None:
+        """That the pairs of these ids are graded."""
         import pyarrow as pa
 
-        if self._met:
+        if len(ids):
             self.connection.execute("TRUNCATE met")
-            self.connection.register("met_now", pa.table([pa.array(np.concatenate(self._met))], names=["id"]))
+            self.connection.register("met_now", pa.table([column(ids)], names=["id"]))
             self.connection.execute("INSERT INTO met FROM met_now")
             self.connection.unregister("met_now")
             self._remember()
 
     def finish(self) -> None:
         """Grade what has waited and has its label now, and forget what has waited too long."""
+        if self._at_hand is not None and self._held:
+            met = self._at_hand.met
+            self.standing.fates.resume({"used": len(met)}, {})
+            if not self.last:
+                self._remember_met(met)
+            self._insert_table("id", self._at_hand.others)
         self._grade_answers()
         self._drop("used", "id IN (SELECT id FROM graded)")
         oldest = microseconds(self.until - self.truth.within)
@@ -212,7 +221,7 @@ class Grading:
                 batch.select([f"{side}text", f"{side}media"]).rename_columns(["text", "media"]).cast(_schema())
                 for side in ("production_", "shadow_", "")
             ]
-            self._reduce(np.asarray(batch.column("time").to_numpy(zero_copy_only=False)), *sides)
+            self._reduce(filled(batch.column("time"), 0), *sides)
         self.connection.execute("TRUNCATE met; INSERT INTO met SELECT id FROM answers SEMI JOIN labels USING (id)")
         self.connection.execute("DELETE FROM answers WHERE id IN (FROM met)")
         self._remember()
@@ -232,6 +241,12 @@ class Grading:
             table.add_outcome(outcome, blocks, comparison.values[outcome.name])
         before = self.standing.summary
         self.standing.summary = comparison.summary if before is None else before.merge(comparison.summary)
+
+
+def _with_hours(labels: "pa.Table", hours: NDArray[np.int64]) -> "pa.Table":
+    """Labels with the hour of their object instead of its number."""
+    of_labels = column(hours[filled(labels.column("object"), 0)])
+    return labels.set_column(labels.schema.get_field_index("object"), "hour", of_labels)
 
 
 def _schema() -> "pa.Schema":

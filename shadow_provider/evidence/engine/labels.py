@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from shadow_provider.comparators.arrow import column, repeated
 from shadow_provider.evidence.engine.parts import PART_BYTES
 from shadow_provider.evidence.engine.records import answers, digests
 from shadow_provider.evidence.engine.shape import ANSWER, EVENT, LONGEST, Shape, shape_of
@@ -61,9 +62,11 @@ class Labels:
     lines: int = 0
 
     @property
-    def count(self) -> int:
-        """Labels."""
-        return len(self.others) + sum(int(table.num_rows) for table in self.tables)
+    def size(self) -> int:
+        """Bytes that they take, about."""
+        return sum(len(each.id) + len(each.text) for each in self.others) + sum(
+            int(each.nbytes) for each in self.tables
+        )
 
     def take(self, lines: Lines, cursor: "duckdb.DuckDBPyConnection") -> None:
         """Labels of one shape. Their digests are the database's own, as those of the captures are."""
@@ -71,8 +74,8 @@ class Labels:
 
         count = lines.read.count
         ids = digests(cursor, lines.content, lines.read, [EVENT])[EVENT]
-        media = pa.repeat(pa.scalar(lines.read.media, pa.string()), count)
-        objects = pa.array(np.repeat(lines.objects, lines.counts))
+        media = repeated(lines.read.media, count)
+        objects = column(np.repeat(lines.objects, lines.counts))
         columns = [ids, answers(lines.content, lines.read), media, objects]
         self.tables.append(pa.table(columns, names=["id", "text", "media", "object"]))
         self.lines += count

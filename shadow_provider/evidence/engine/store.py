@@ -1,5 +1,6 @@
 """Where captures, labels and the engine's own state lie: S3 through a client that is given, or a folder."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -110,13 +111,8 @@ class FolderStore:
 
     def listed(self, prefix: str) -> Iterator[StoredObject]:
         """The files below a folder."""
-        folder = self.root / prefix
-        if not folder.is_dir():
-            return
-        for path in sorted(each for each in folder.rglob("*") if each.is_file()):
-            status = path.stat()
-            etag = f"{status.st_size}-{status.st_mtime_ns}"
-            yield StoredObject(path.relative_to(self.root).as_posix(), etag, status.st_size)
+        for key, status in sorted(_files(self.root / prefix, prefix)):
+            yield StoredObject(key, f"{status.st_size}-{status.st_mtime_ns}", status.st_size)
 
     def opened(self, key: str) -> BinaryIO:
         """The file."""
@@ -137,3 +133,15 @@ class FolderStore:
     def delete(self, key: str) -> None:
         """Remove the file."""
         (self.root / key).unlink(missing_ok=True)
+
+
+def _files(folder: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+    """The files below a folder, with the prefix before their names."""
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _files(folder / entry.name, f"{prefix}{entry.name}/")
+            elif entry.is_file():
+                yield f"{prefix}{entry.name}", entry.stat()

@@ -10,6 +10,7 @@ import pytest
 
 from shadow_provider.comparators.contract import Comparison
 from shadow_provider.comparators.outcomes import Outcome
+from shadow_provider.evidence.engine import grading
 from shadow_provider.evidence.engine.engine import take_look
 from shadow_provider.evidence.engine.model import Result, Settings
 from shadow_provider.evidence.engine.state import State
@@ -23,6 +24,13 @@ from tests.unit.evidence.slow_reader import truth_fates
 SETTINGS = Settings(memory_mb=256, threads=1, block_seconds=600)
 END = START + timedelta(hours=2)
 NOW = START + timedelta(hours=9)
+
+
+@pytest.fixture(autouse=True, params=["memory", "database"])
+def labels_kept_in(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything holds of both ways: a few labels stay in memory, many are put into the database."""
+    if request.param == "database":
+        monkeypatch.setattr(grading, "_HELD", 0)
 
 
 class Right:
