@@ -85,7 +85,7 @@ def test_a_key_that_another_client_might_write_otherwise_is_left_to_boto3(key: s
     class Never:
         """Fails if it is used."""
 
-    assert fetching.Fetcher(Never()).content(key) is None  # type: ignore[arg-type]
+    assert fetching.Fetcher(Never()).opened(key) is None  # type: ignore[arg-type]
 
 
 def test_such_keys_are_read_all_the_same(bucket: Bucket) -> None:
@@ -195,7 +195,7 @@ def test_a_fork_of_a_process_that_has_fetched_asks_boto3(bucket: Bucket, there: 
     key = bucket.put("forked.jsonl", b"good")
     command = [sys.executable, "-W", "ignore", "-c", FORKS, there.endpoint_url, BUCKET, key]
     said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
-    assert said[0] == "parent BytesIO"
+    assert said[0] == "parent _Content"
     assert len(said) == 3
     assert all(each.startswith("child Streaming") and each.endswith(" good") for each in said[1:])
 

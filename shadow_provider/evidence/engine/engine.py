@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from shadow_provider.comparators.contract import Comparator, Summary
 from shadow_provider.evidence.engine.blocks import BlockTable, microseconds
 from shadow_provider.evidence.engine.database import database
 from shadow_provider.evidence.engine.grading import Grading
-from shadow_provider.evidence.engine.look import Look
+from shadow_provider.evidence.engine.look import Look, new_objects
 from shadow_provider.evidence.engine.model import Captures, Result, Settings, Standing, Wanted
 from shadow_provider.evidence.engine.segments import by_pair, segment_evidence
 from shadow_provider.evidence.engine.settling import SIDES
@@ -65,11 +66,15 @@ def take_look(
             else:
                 standing = state.load(connection, captures, settings, comparator, folder, truth, wanted)
             grading = None
-            if truth is not None:
-                standing.truth = standing.truth or TruthStanding(standing.settled.empty())
-                grading = Grading(connection, truth, standing.truth, captures.start, truth.until or until, last)
-                grading.read()
-            look = Look(connection, captures, settings, comparator, standing, until, last, folder, grading, wanted)
+            # The store lists the captures while the labels are read.
+            with ThreadPoolExecutor(1) as pool:
+                listed = pool.submit(new_objects, captures, standing, until)
+                if truth is not None:
+                    standing.truth = standing.truth or TruthStanding(standing.settled.empty())
+                    grading = Grading(connection, truth, standing.truth, captures.start, truth.until or until, last)
+                    grading.read()
+                new = listed.result()
+            look = Look(connection, captures, new, settings, comparator, standing, until, last, folder, grading, wanted)
             provisional, summary = look.run()
             if grading is not None:
                 grading.finish()

@@ -10,9 +10,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from io import RawIOBase
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
     from obstore.store import ClientConfig, RetryConfig, S3Credential
     from obstore.store import S3Store as Bucket
 
@@ -64,8 +66,8 @@ class Fetcher:
         self._bucket = bucket
         self._failures = 0
 
-    def content(self, key: str) -> bytes | None:
-        """An object's content; None if it is to be had in another way."""
+    def opened(self, key: str) -> BinaryIO | None:
+        """An object to read from; None if it is to be had in another way."""
         if self._failures >= _FAILURES or not _KEY.fullmatch(key) or not _threads.are_here():
             return None
         import obstore
@@ -75,14 +77,31 @@ class Fetcher:
             found = obstore.get(self._bucket, key)
             if found.meta["size"] > LARGEST:
                 return None
-            content = found.bytes().to_bytes()
+            content = _Content(found.bytes())
         except (BaseError, OSError, ValueError) as error:
             self._failures += 1
             if self._failures == _FAILURES:
                 log.info("Objects are read by boto3 from here on: obstore failed with %s", type(error).__name__)
             return None
         self._failures = 0
-        return content
+        return cast("BinaryIO", content)
+
+
+class _Content(RawIOBase):
+    """Something in memory, to read from. `BytesIO` would copy it."""
+
+    def __init__(self, content: "ReadableBuffer") -> None:
+        self._rest = memoryview(content)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, room: "WriteableBuffer") -> int:
+        into = memoryview(room)
+        count = min(len(into), len(self._rest))
+        into[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
 
 
 def fetcher(client: Any, bucket: str) -> Fetcher | None:

@@ -1,13 +1,14 @@
 """Objects in folders of hours, `yyyy/mm/dd/hh/`, as SageMaker writes them: listed with few requests."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
+from functools import lru_cache
 
 from shadow_provider.evidence.engine.store import ReadableStore, StoredObject
 from shadow_provider.evidence.objects import join_key
-from shadow_provider.evidence.window import hours
 
-_DAY = 24
+_FOLDER = "%Y/%m/%d/%H/"
+_WIDTH = len("2026/03/01/10/")
 
 
 def listed_by_hour(
@@ -15,7 +16,8 @@ def listed_by_hour(
 ) -> Iterator[tuple[datetime, StoredObject]]:
     """The objects of the hours from one moment to another, both included, with their hours, in order.
 
-    A day that is asked for as a whole is listed at once: S3 gives a thousand keys a request, wherever they lie.
+    Keys are listed in their order, which is that of the hours: from the first hour on, a thousand a request, until one
+    lies behind the last hour.
 
     Args:
         store: where they lie.
@@ -23,25 +25,23 @@ def listed_by_hour(
         first: a moment of the first hour.
         last: a moment of the last hour.
     """
-    asked = list(hours(first, last))
-    at = 0
-    while at < len(asked):
-        hour = asked[at]
-        if hour.hour == 0 and len(asked) - at >= _DAY:
-            folder = join_key(prefix, f"{hour:%Y/%m/%d}")
-            for each in store.listed(folder):
-                number = _hour_of(each.key[len(folder) :])
-                if number is not None:
-                    yield hour + timedelta(hours=number), each
-            at += _DAY
-        else:
-            for each in store.listed(join_key(prefix, f"{hour:%Y/%m/%d/%H}")):
-                yield hour, each
-            at += 1
+    above = join_key(prefix, "") if prefix else ""
+    begin, end = (f"{moment.astimezone(UTC):{_FOLDER}}" for moment in (first, last))
+    for each in store.listed(above, after=above + begin):
+        folder = each.key[len(above) : len(above) + _WIDTH]
+        if folder > end:
+            return
+        hour = _hour(folder)
+        if hour is not None:
+            yield hour, each
 
 
-def _hour_of(rest: str) -> int | None:
-    """The hour at the beginning of a key below a day; None if no hour's folder is there."""
-    number, slash, _ = rest.partition("/")
-    known = slash and len(number) == 2 and number.isascii() and number.isdigit()
-    return int(number) if known and int(number) < _DAY else None
+@lru_cache(maxsize=2)
+def _hour(folder: str) -> datetime | None:
+    """The hour of a folder; None if it is none."""
+    try:
+        hour = datetime.strptime(folder, _FOLDER).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    # A figure may be missing, or be one of another script.
+    return hour if f"{hour:{_FOLDER}}" == folder else None

@@ -55,13 +55,28 @@ _WITHOUT_ID = {"inference_id": "no_inference_id", "event_id": "no_event_id", "in
 _USUAL = ("out_of_window", "warm_up")
 
 
+def new_objects(captures: Captures, standing: Standing, until: datetime) -> list[New]:
+    """Objects that no look has read, by hour, as far as they may have records from before `until`."""
+    first = captures.start
+    if standing.horizon is not None:
+        first = max(first, moment_of(standing.horizon))
+    known = set(standing.objects)
+    new: list[New] = []
+    for side, variant in enumerate((captures.production, captures.shadow)):
+        prefix = join_key(captures.prefix, captures.endpoint, variant).rstrip("/")
+        listed = listed_by_hour(captures.store, prefix, first - NEIGHBOUR, until + NEIGHBOUR)
+        new += [New(hour, side, each) for hour, each in listed if each.key.endswith(".jsonl") and each not in known]
+    return sorted(new)
+
+
 @dataclass
 class Look:
     """A look in the making.
 
     Attributes:
         connection: with `carry` and `seen` as the last look left them.
-        captures: what to read.
+        captures: what they are.
+        new: what to read.
         settings: how.
         comparator: turns batches of pairs into figures.
         standing: where the last look came to; it is brought forward.
@@ -76,6 +91,7 @@ class Look:
 
     connection: "duckdb.DuckDBPyConnection"
     captures: Captures
+    new: Sequence[New]
     settings: Settings
     comparator: Comparator
     standing: Standing
@@ -89,7 +105,7 @@ class Look:
 
     def run(self) -> tuple[BlockTable, Summary | None]:
         """Read, settle and reduce; what is not settled yet is reduced apart, and given back."""
-        new = self._new_objects()
+        new = self.new
         arrivals = Arrivals(
             self.captures.store, self.folder, len(self.standing.objects), self.settings.batch_bytes, self._asked()
         )
@@ -126,19 +142,6 @@ class Look:
             # Once all are paired by inferenceId no other id is asked for.
             events=self.standing.paired_by != "inference_id",
         )
-
-    def _new_objects(self) -> list[New]:
-        """Objects that no look has read, by hour."""
-        first = self.captures.start
-        if self.standing.horizon is not None:
-            first = max(first, moment_of(self.standing.horizon))
-        known = set(self.standing.objects)
-        new: list[New] = []
-        for side, variant in enumerate((self.captures.production, self.captures.shadow)):
-            prefix = join_key(self.captures.prefix, self.captures.endpoint, variant).rstrip("/")
-            listed = listed_by_hour(self.captures.store, prefix, first - NEIGHBOUR, self.until + NEIGHBOUR)
-            new += [New(hour, side, each) for hour, each in listed if each.key.endswith(".jsonl") and each not in known]
-        return sorted(new)
 
     def _count(self, arrived: Arrived, new: Sequence[New]) -> None:
         """Note what was read."""

@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -30,8 +29,13 @@ class StoredObject:
 class ReadableStore(Protocol):
     """Objects that can be listed and read."""
 
-    def listed(self, prefix: str) -> Iterator[StoredObject]:
-        """The objects under a prefix that ends with a slash, in order of their keys."""
+    def listed(self, prefix: str, *, after: str = "") -> Iterator[StoredObject]:
+        """The objects under a prefix that ends with a slash or is empty, in order of their keys.
+
+        Args:
+            prefix: of all keys.
+            after: the keys up to this one are left out.
+        """
 
     def opened(self, key: str) -> BinaryIO:
         """An object to read from; the reader closes it. Raises the store's own error if there is none."""
@@ -71,9 +75,11 @@ class S3Store:
     def _fetcher(self) -> Fetcher | None:
         return fetcher(self.client, self.bucket)
 
-    def listed(self, prefix: str) -> Iterator[StoredObject]:
+    def listed(self, prefix: str, *, after: str = "") -> Iterator[StoredObject]:
         """The objects under a prefix."""
         request: dict[str, Any] = {"Bucket": self.bucket, "Prefix": prefix}
+        if after:
+            request["StartAfter"] = after
         while True:
             page = self.client.list_objects_v2(**request)
             for item in page.get("Contents", ()):
@@ -84,10 +90,8 @@ class S3Store:
 
     def opened(self, key: str) -> BinaryIO:
         """The object's body."""
-        content = None if self._fetcher is None else self._fetcher.content(key)
-        if content is not None:
-            return BytesIO(content)
-        body: BinaryIO = self.client.get_object(Bucket=self.bucket, Key=key)["Body"]
+        fetched = None if self._fetcher is None else self._fetcher.opened(key)
+        body: BinaryIO = fetched or self.client.get_object(Bucket=self.bucket, Key=key)["Body"]
         return body
 
     def local_path(self, key: str) -> Path | None:
@@ -109,9 +113,9 @@ class FolderStore:
 
     root: Path
 
-    def listed(self, prefix: str) -> Iterator[StoredObject]:
+    def listed(self, prefix: str, *, after: str = "") -> Iterator[StoredObject]:
         """The files below a folder."""
-        for key, status in sorted(_files(self.root / prefix, prefix)):
+        for key, status in sorted(each for each in _files(self.root / prefix, prefix) if each[0] > after):
             yield StoredObject(key, f"{status.st_size}-{status.st_mtime_ns}", status.st_size)
 
     def opened(self, key: str) -> BinaryIO:

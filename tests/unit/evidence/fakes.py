@@ -27,7 +27,8 @@ class FakeS3:
     def list_objects_v2(self, **kwargs: Any) -> dict[str, Any]:
         assert kwargs["Bucket"] == BUCKET
         self.listed.append(kwargs["Prefix"])
-        keys = sorted(key for key in self.objects if key.startswith(kwargs["Prefix"]))
+        after = kwargs.get("StartAfter", "")
+        keys = sorted(key for key in self.objects if key.startswith(kwargs["Prefix"]) and key > after)
         first = int(kwargs.get("ContinuationToken", 0))
         page: dict[str, Any] = {"IsTruncated": first + self.page_size < len(keys)}
         if keys:
