@@ -60,6 +60,7 @@ class Grading:
         start: of the deployment.
         until: the last hour to look into.
         last: whether no other look follows: then no label waits.
+        held: whether the labels of this look are in memory, for all pairs at once.
     """
 
     connection: "duckdb.DuckDBPyConnection"
@@ -69,7 +70,7 @@ class Grading:
     until: datetime
     last: bool
     _at_hand: AtHand | None = field(default=None, init=False)
-    _held: bool = field(default=False, init=False)
+    held: bool = field(default=False, init=False)
 
     def read(self) -> None:
         """Read the new labels, and leave one of each id.
@@ -89,8 +90,8 @@ class Grading:
                 self._insert(batch, hours)
                 batch, may_hold = [], False
         self.standing.objects += [stored for _, stored in new]
-        self._held = may_hold and self._hold(batch, hours)
-        if not self._held:
+        self.held = may_hold and self._hold(batch, hours)
+        if not self.held:
             self._insert(batch, hours)
             self._settle()
 
@@ -150,7 +151,7 @@ class Grading:
 
     def begin(self, first: int, last: int) -> None:
         """Have the labels at hand that were collected when the pairs of some times were served, or soon after."""
-        if not self._held:
+        if not self.held:
             labels = self.connection.sql(
                 "SELECT id, text, media FROM labels WHERE hour BETWEEN $first AND $last",
                 params={"first": first // _HOUR * _HOUR, "last": last + _HOUR},
@@ -180,7 +181,7 @@ class Grading:
 
     def end(self) -> None:
         """Note which pairs were graded since `begin`."""
-        if self._at_hand is not None and not self._held:
+        if self._at_hand is not None and not self.held:
             self._remember_met(self._at_hand.met)
 
     def _remember_met(self, ids: Ids) -> None:
@@ -196,7 +197,7 @@ class Grading:
 
     def finish(self) -> None:
         """Grade what has waited and has its label now, and forget what has waited too long."""
-        if self._at_hand is not None and self._held:
+        if self._at_hand is not None and self.held:
             met = self._at_hand.met
             self.standing.fates.resume({"used": len(met)}, {})
             if not self.last:

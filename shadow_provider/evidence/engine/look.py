@@ -7,6 +7,7 @@ in which look an object was read.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import numpy as np
 from shadow_provider.comparators.contract import Comparator, Summary
 from shadow_provider.comparators.shared_reading import shared_reading
 from shadow_provider.evidence.engine.arriving import Arrivals, Arrived, New
+from shadow_provider.evidence.engine.behind import Behind, behind
 from shadow_provider.evidence.engine.blocks import UNREADABLE, BlockTable, microseconds, moment_of
 from shadow_provider.evidence.engine.direct import Bounds, Direct
 from shadow_provider.evidence.engine.grading import Grading
@@ -50,6 +52,9 @@ _STEP = 3
 
 _AS_RECORDS = 4
 """Bytes of captures that take as long to settle as a byte of records in memory."""
+
+_BEHIND = 2
+"""Batches of settled groups that may wait to be reduced, while more is read and settled."""
 
 _WITHOUT_ID = {"inference_id": "no_inference_id", "event_id": "no_event_id", "input": "no_input"}
 _USUAL = ("out_of_window", "warm_up")
@@ -102,10 +107,14 @@ class Look:
     wanted: Wanted = field(default_factory=Wanted)
     waiting: Worst = field(default_factory=Worst)
     direct: Direct = field(default_factory=Direct)
+    _behind: Behind = field(init=False)
 
     def run(self) -> tuple[BlockTable, Summary | None]:
         """Read, settle and reduce; what is not settled yet is reduced apart, and given back."""
-        new = self.new
+        with behind(_BEHIND) as self._behind:
+            return self._run(self.new)
+
+    def _run(self, new: Sequence[New]) -> tuple[BlockTable, Summary | None]:
         arrivals = Arrivals(
             self.captures.store, self.folder, len(self.standing.objects), self.settings.batch_bytes, self._asked()
         )
@@ -163,9 +172,12 @@ class Look:
             self.direct.leave(self.connection)
         settled_until = self._horizon(horizon)
         summary: Summary | None = None
+        if horizon is None:
+            self._behind.wait()
         if self.connection.execute("SELECT EXISTS (FROM fresh) OR EXISTS (FROM carry)").fetchall()[0][0]:
             self._records()
             self._leave_out(self.standing.paired_by)
+            self._behind.wait()
             summary = self._settle(self.standing.paired_by, settled_until, provisional, everything=horizon is None)
         if settled_until is not None:
             self._forget(settled_until)
@@ -184,8 +196,9 @@ class Look:
         if self.grading is not None:
             self.grading.begin(int(times.min()), int(times.max()))
         for each in undoubted.groups(with_places=self.wanted.examples.count > 0):
-            self._add(each)
-        if self.grading is not None:
+            self._behind.do(partial(self._add, each))
+        if self.grading is not None and not self.grading.held:
+            self._behind.wait()
             self.grading.end()
 
     def _add(self, settled: Groups) -> None:
