@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shadow_provider.comparators.arrow import column, filled, valid
+from shadow_provider.evidence.engine.heard import Heard
 from shadow_provider.evidence.engine.reading import add_records
 from shadow_provider.evidence.engine.records import nothing
 from shadow_provider.evidence.engine.settling import SIDES, Booleans, Groups, Times
@@ -52,12 +53,14 @@ class Direct:
     Attributes:
         new: those that came since the last step.
         waiting: those of earlier steps, whose time has not come.
+        heard: ids of what was settled.
         size: bytes that they take; kept, since a look asks after each run, and adding up all columns anew is slow.
     """
 
     new: "list[pa.Table]" = field(default_factory=list)
     waiting: "pa.Table" = field(default_factory=lambda: nothing())
     size: int = 0
+    heard: Heard = field(default_factory=Heard)
 
     def add(self, arrived: "Sequence[pa.Table]", size: int) -> None:
         """Records that came, and the bytes that they take."""
@@ -89,7 +92,8 @@ class Direct:
         if bounds.settled is not None:
             doubtful[fresh:] |= times[fresh:] < bounds.settled
         doubt = found.groups_of(doubtful) | ~found.alike
-        doubt |= np.isin(found.ids[found.any_row], _known(connection, found.ids[found.any_row]))
+        ids = found.ids[found.any_row]
+        doubt |= self.heard.knows(ids) | _known(connection, ids)
         old = ~doubt if bounds.horizon is None else ~doubt & (found.group_times < bounds.horizon)
         doubtful, settled = doubt[found.group], old[found.group]
         if doubtful.any():
@@ -99,7 +103,8 @@ class Direct:
         if rest.any():
             self._keep(records.filter(column(rest)))
         if settled.any():
-            _remember(connection, records.select(["side", "inference", "time"]).filter(column(settled)))
+            of_settled = records.select(["side", "inference", "time"]).filter(column(settled))
+            self.heard.add(connection, of_settled, ids[old])
         return Undoubted(records, found.production[old], found.shadow[old])
 
     def _keep(self, waiting: "pa.Table") -> None:
@@ -212,10 +217,13 @@ class Undoubted:
         return Groups(times, production >= 0, shadow >= 0, same, batch)
 
 
-def _known(connection: "duckdb.DuckDBPyConnection", ids: Ids) -> Ids:
+def _known(connection: "duckdb.DuckDBPyConnection", ids: Ids) -> Booleans:
     """Which of the ids the database has, or had when they were settled."""
     import pyarrow as pa
 
+    tables = "FROM seen) OR EXISTS (FROM fresh) OR EXISTS (FROM carry"
+    if not connection.execute(f"SELECT EXISTS ({tables})").fetchall()[0][0]:
+        return np.zeros(len(ids), dtype=np.bool_)
     connection.register("asked", pa.table({"id": column(ids)}))
     found = connection.execute(
         """
@@ -225,13 +233,7 @@ def _known(connection: "duckdb.DuckDBPyConnection", ids: Ids) -> Ids:
         """
     ).fetchnumpy()
     connection.unregister("asked")
-    return np.asarray(found["id"], dtype=np.uint64)
-
-
-def _remember(connection: "duckdb.DuckDBPyConnection", settled: "pa.Table") -> None:
-    connection.register("settled", settled)
-    connection.execute("INSERT INTO seen SELECT side, inference, time FROM settled")
-    connection.unregister("settled")
+    return np.isin(ids, np.asarray(found["id"], dtype=np.uint64))
 
 
 def _carry(connection: "duckdb.DuckDBPyConnection", records: "pa.Table") -> None:

@@ -175,6 +175,7 @@ class Look:
         if horizon is None:
             self._behind.wait()
         if self.connection.execute("SELECT EXISTS (FROM fresh) OR EXISTS (FROM carry)").fetchall()[0][0]:
+            self.direct.heard.tell(self.connection)
             self._records()
             self._leave_out(self.standing.paired_by)
             self._behind.wait()
@@ -182,6 +183,8 @@ class Look:
         if settled_until is not None:
             self._forget(settled_until)
             self.standing.horizon = settled_until
+        if horizon is None and not self.last:
+            self.direct.heard.tell(self.connection)
         return provisional, _merged(self.standing.summary, summary)
 
     def _settle_directly(self, step: int | None) -> None:
@@ -325,6 +328,7 @@ class Look:
     def _forget(self, horizon: int) -> None:
         oldest = horizon - self.settings.repeats_within // timedelta(microseconds=1)
         self.connection.execute("DELETE FROM seen WHERE time < ?", [oldest])
+        self.direct.heard.oldest = oldest
 
     def _reduce(
         self, some: Groups, pairs: Groups, table: BlockTable, summary: Summary | None, worst: Worst

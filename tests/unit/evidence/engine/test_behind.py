@@ -54,9 +54,14 @@ def test_an_error_comes_to_who_gave_the_work() -> None:
     def fail() -> None:
         raise OSError("no room")
 
-    with pytest.raises(OSError, match="no room"), behind(1) as worker:
-        worker.do(fail)
-        worker.wait()
-    with pytest.raises(OSError, match="no room"), behind(1) as worker:
-        for _ in range(3):
-            worker.do(fail)
+    def give(pieces: int, *, wait: bool) -> None:
+        with behind(1) as worker:
+            for _ in range(pieces):
+                worker.do(fail)
+            if wait:
+                worker.wait()
+
+    with pytest.raises(OSError, match="no room"):
+        give(1, wait=True)
+    with pytest.raises(OSError, match="no room"):
+        give(2, wait=False)
